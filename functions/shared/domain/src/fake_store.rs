@@ -1,0 +1,143 @@
+//! The table, in memory.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use crate::access::Reach;
+use crate::fakes::lock;
+use crate::ids::{Owner, StreamId, StreamKey, Version};
+use crate::process::Route;
+use crate::record::{Part, StreamRecord};
+use crate::store::{FaultyStreams, Routes, StackIndex, StoreFault, StreamReader, StreamStore, StreamWriter, WriteFault};
+
+/// Keeps streams with the same conditions as the real table, and can be told to fail.
+#[derive(Debug, Default)]
+pub struct FakeStore {
+    streams: Mutex<BTreeMap<StreamKey, StreamRecord>>,
+    claims: Mutex<BTreeMap<StreamId, Owner>>,
+    failures: Mutex<usize>,
+    conflicts: Mutex<usize>,
+    calls: Mutex<usize>,
+}
+
+impl FakeStore {
+    /// Fails the next calls.
+    pub fn fail_next(&self, times: usize) {
+        *lock(&self.failures) = times;
+    }
+
+    /// Lets another writer be first for the next writes.
+    pub fn conflict_next(&self, times: usize) {
+        *lock(&self.conflicts) = times;
+    }
+
+    /// How many calls were made.
+    pub fn calls(&self) -> usize {
+        *lock(&self.calls)
+    }
+
+    /// Puts a record as it is.
+    pub fn insert(&self, record: StreamRecord) {
+        lock(&self.claims).insert(record.key.id.clone(), record.owner.clone());
+        lock(&self.streams).insert(record.key.clone(), record);
+    }
+
+    /// What is stored under a key.
+    pub fn stored(&self, key: &StreamKey) -> Option<StreamRecord> {
+        lock(&self.streams).get(key).cloned()
+    }
+
+    fn called(&self) -> Result<(), StoreFault> {
+        *lock(&self.calls) += 1;
+        let mut failures = lock(&self.failures);
+        if *failures > 0 {
+            *failures -= 1;
+            return Err(StoreFault::new("scripted failure of the store"));
+        }
+        Ok(())
+    }
+
+    fn check_unchanged(&self, before: &StreamRecord) -> Result<(), WriteFault> {
+        let mut conflicts = lock(&self.conflicts);
+        if *conflicts > 0 {
+            *conflicts -= 1;
+            return Err(WriteFault::Conflict);
+        }
+        let is_unchanged = lock(&self.streams).get(&before.key).is_some_and(|stored| stored.revision == before.revision);
+        if is_unchanged { Ok(()) } else { Err(WriteFault::Conflict) }
+    }
+}
+
+#[async_trait::async_trait]
+impl StreamReader for FakeStore {
+    async fn load(&self, reach: &Reach, id: &StreamId, version: Option<&Version>) -> Result<Option<StreamRecord>, StoreFault> {
+        self.called()?;
+        let streams = lock(&self.streams);
+        let matching = streams.values().filter(|record| {
+            record.key.id == *id && version.is_none_or(|wanted| record.key.version == *wanted) && reach.covers(&record.owner)
+        });
+        Ok(matching.max_by(|one, other| one.key.version.cmp(&other.key.version)).cloned())
+    }
+}
+
+#[async_trait::async_trait]
+impl StreamStore for FakeStore {
+    async fn list(&self, owner: &Owner) -> Result<Vec<StreamRecord>, StoreFault> {
+        self.called()?;
+        Ok(lock(&self.streams).values().filter(|record| record.owner == *owner).cloned().collect())
+    }
+
+    async fn create(&self, record: &StreamRecord) -> Result<(), WriteFault> {
+        self.called()?;
+        let claimed_by_other = lock(&self.claims).get(&record.key.id).is_some_and(|owner| *owner != record.owner);
+        if claimed_by_other || lock(&self.streams).contains_key(&record.key) {
+            return Err(WriteFault::Conflict);
+        }
+        self.insert(record.clone());
+        Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+impl StreamWriter for FakeStore {
+    async fn replace(&self, before: &StreamRecord, after: &StreamRecord) -> Result<(), WriteFault> {
+        self.called()?;
+        self.check_unchanged(before)?;
+        lock(&self.streams).insert(after.key.clone(), after.clone());
+        Ok(())
+    }
+
+    async fn remove(&self, record: &StreamRecord) -> Result<(), WriteFault> {
+        self.called()?;
+        self.check_unchanged(record)?;
+        lock(&self.streams).remove(&record.key);
+        Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+impl StackIndex for FakeStore {
+    async fn find_by_stack(&self, stack_name: &str) -> Result<Option<(StreamRecord, Part)>, StoreFault> {
+        self.called()?;
+        let streams = lock(&self.streams);
+        let mut parts = streams.values().flat_map(|record| record.parts().map(move |(part, stack)| (record, part, stack)));
+        Ok(parts.find(|(_, _, stack)| stack.stack_name == stack_name).map(|(record, part, _)| (record.clone(), part)))
+    }
+}
+
+#[async_trait::async_trait]
+impl Routes for FakeStore {
+    async fn route(&self, raw_stream: &str) -> Result<Option<Route>, StoreFault> {
+        self.called()?;
+        let streams = lock(&self.streams);
+        Ok(streams.values().find(|record| record.resources.raw_stream == raw_stream).map(StreamRecord::route))
+    }
+}
+
+#[async_trait::async_trait]
+impl FaultyStreams for FakeStore {
+    async fn faulty(&self) -> Result<Vec<StreamRecord>, StoreFault> {
+        self.called()?;
+        Ok(lock(&self.streams).values().filter(|record| record.is_faulty()).cloned().collect())
+    }
+}

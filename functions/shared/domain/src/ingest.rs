@@ -1,0 +1,281 @@
+//! The way of an event from a request's body to the raw stream.
+
+use serde_json::value::RawValue;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::document::{Input, TimestampFormat};
+use crate::field_path::FieldPath;
+use crate::json_text;
+use crate::limits::MAX_EVENTS_PER_REQUEST;
+use crate::outcome::{EventFault, Outcome, Tally};
+use crate::publish::{Deadline, EventPublisher, Record, put_all};
+use crate::system::System;
+
+/// The events of one request, each its own bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Batch<'b> {
+    /// The events, in order.
+    pub events: Vec<&'b str>,
+    /// Whether the body was one event alone rather than an array.
+    pub is_single: bool,
+}
+
+/// A body from which no events can be read; nothing of it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BodyFault {
+    /// Bytes that are not UTF-8.
+    #[error("body is not UTF-8 at byte {at}")]
+    NotUtf8 {
+        /// The first byte that is not.
+        at: usize,
+    },
+    /// Not JSON.
+    #[error("body is not JSON: {message} at line {line} column {column}")]
+    Malformed {
+        /// What is wrong.
+        message: String,
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1.
+        column: usize,
+    },
+    /// More events than a request may hold.
+    #[error("expected at most {MAX_EVENTS_PER_REQUEST} events, got {0}")]
+    TooMany(usize),
+}
+
+/// Reads a body: one JSON value, or an array of them. What the events are is checked one by one, later.
+///
+/// # Errors
+/// See [`BodyFault`].
+pub fn split(body: &[u8]) -> Result<Batch<'_>, BodyFault> {
+    let text = std::str::from_utf8(body).map_err(|error| BodyFault::NotUtf8 { at: error.valid_up_to() })?;
+    let is_single = !text.trim_start().starts_with('[');
+    let events: Vec<&RawValue> =
+        if is_single { vec![serde_json::from_str(text).map_err(malformed)?] } else { serde_json::from_str(text).map_err(malformed)? };
+    if events.len() > MAX_EVENTS_PER_REQUEST {
+        return Err(BodyFault::TooMany(events.len()));
+    }
+    Ok(Batch { events: events.into_iter().map(RawValue::get).collect(), is_single })
+}
+
+fn malformed(error: serde_json::Error) -> BodyFault {
+    let text = error.to_string();
+    let message = text.rsplit_once(" at line ").map_or(text.as_str(), |(before, _)| before).to_owned();
+    BodyFault::Malformed { message, line: error.line(), column: error.column() }
+}
+
+/// Decides whether a stream takes an event, which must be well-formed JSON.
+///
+/// # Errors
+/// The first fault found.
+pub fn check_event(event: &str, input: &Input) -> Result<(), EventFault> {
+    if let Some(kind) = kind_unless_object(event) {
+        return Err(EventFault::NotAnObject(kind));
+    }
+    if event.len() > input.max_event_bytes as usize {
+        return Err(EventFault::TooLarge { limit: input.max_event_bytes, got: event.len() });
+    }
+    json_text::check(event)?;
+    match &input.timestamp {
+        Some(path) => check_timestamp(event, path, input.timestamp_format),
+        None => Ok(()),
+    }
+}
+
+fn kind_unless_object(event: &str) -> Option<&'static str> {
+    match event.as_bytes().first() {
+        Some(b'{') => None,
+        Some(b'[') => Some("an array"),
+        Some(b'"') => Some("a string"),
+        Some(b't' | b'f') => Some("a boolean"),
+        Some(b'n') => Some("null"),
+        _ => Some("a number"),
+    }
+}
+
+fn check_timestamp(event: &str, path: &FieldPath, format: TimestampFormat) -> Result<(), EventFault> {
+    let fault = |missing| EventFault::Timestamp { path: path.clone(), format, missing };
+    let found = path.find(event).ok_or_else(|| fault(true))?;
+    match event_time(found, format) {
+        Some(_) => Ok(()),
+        None => Err(fault(false)),
+    }
+}
+
+/// Reads an event's time from its field.
+pub fn event_time(field: &RawValue, format: TimestampFormat) -> Option<OffsetDateTime> {
+    match format {
+        TimestampFormat::Rfc3339 => {
+            let text: std::borrow::Cow<'_, str> = serde_json::from_str(field.get()).ok()?;
+            OffsetDateTime::parse(&text, &Rfc3339).ok()
+        }
+        TimestampFormat::EpochSeconds => {
+            let seconds: f64 = serde_json::from_str(field.get()).ok()?;
+            // Four-digit years only, as in RFC 3339.
+            let is_in_range = (0.0..253_402_300_800.0).contains(&seconds);
+            is_in_range.then(|| OffsetDateTime::from_unix_timestamp_nanos((seconds * 1e9) as i128).ok()).flatten()
+        }
+    }
+}
+
+/// Checks every event and puts the good ones on the raw stream; a bad one harms no other.
+///
+/// Returns one outcome an event, in order.
+pub async fn accept(
+    batch: &Batch<'_>,
+    input: &Input,
+    raw_stream: &str,
+    publisher: &dyn EventPublisher,
+    system: &dyn System,
+    deadline: Deadline,
+) -> Vec<Outcome> {
+    let checks: Vec<Result<(), EventFault>> = batch.events.iter().map(|event| check_event(event, input)).collect();
+    let good = || batch.events.iter().zip(&checks).filter(|(_, check)| check.is_ok()).map(|(event, _)| event);
+    let keys: Vec<String> = good().map(|_| format!("{:016x}", system.random())).collect();
+    let records: Vec<Record<'_>> = good().zip(&keys).map(|(event, key)| Record { data: event.as_bytes(), partition_key: key }).collect();
+    let mut results = put_all(publisher, system, deadline, raw_stream, &records).await.into_iter();
+    let outcomes: Vec<Outcome> = checks
+        .into_iter()
+        .map(|check| match check {
+            Err(fault) => Outcome::Rejected(fault),
+            Ok(()) => match results.next() {
+                Some(Ok(())) => Outcome::Accepted,
+                Some(Err(reason)) => Outcome::Retry(reason),
+                // One result a record is the publisher's contract; without one the event cannot be called accepted.
+                None => Outcome::Retry(crate::outcome::RetryReason::Unavailable),
+            },
+        })
+        .collect();
+    assert_eq!(Tally::of(&outcomes).received(), batch.events.len(), "every event has one outcome");
+    outcomes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fakes::{FakePublisher, FakeSystem, PutFault, block_on};
+    use crate::json_text::TextFault;
+    use crate::outcome::RetryReason;
+    use proptest::prelude::*;
+
+    fn timed(format: TimestampFormat) -> Input {
+        Input { timestamp: Some("$.time".parse().unwrap()), timestamp_format: format, ..Input::default() }
+    }
+
+    fn accept_text(body: &str, input: &Input, publisher: &FakePublisher) -> Vec<Outcome> {
+        let system = FakeSystem::new();
+        let deadline = Deadline::before_invocation_end(system.now() + std::time::Duration::from_secs(30));
+        block_on(accept(&split(body.as_bytes()).unwrap(), input, "raw", publisher, &system, deadline))
+    }
+
+    #[test]
+    fn events_keep_their_own_bytes() {
+        let batch = split(b" [ {\"a\" : 1.0} , {\"b\":12345678901234567890123} ] ").unwrap();
+        assert_eq!(batch.events, [r#"{"a" : 1.0}"#, r#"{"b":12345678901234567890123}"#]);
+        assert!(!batch.is_single);
+        assert!(split(b"{}").unwrap().is_single);
+        assert_eq!(split(b"[]").unwrap().events.len(), 0);
+    }
+
+    #[test]
+    fn a_malformed_body_is_refused_with_its_position() {
+        let fault = split(b"[{\"a\": 1},\n {\"b\" 2}]").unwrap_err();
+        assert_eq!(fault.to_string(), "body is not JSON: expected `:` at line 2 column 7");
+        for body in ["", " ", "{} {}", "{}\n{}", "[1,]", "{'a':1}"] {
+            assert!(matches!(split(body.as_bytes()), Err(BodyFault::Malformed { .. })), "{body}");
+        }
+        assert_eq!(split(b"{\"a\":\"\xff\"}"), Err(BodyFault::NotUtf8 { at: 6 }));
+    }
+
+    #[test]
+    fn one_event_too_many_is_refused() {
+        let of = |count: usize| format!("[{}]", vec!["{}"; count].join(","));
+        assert_eq!(split(of(MAX_EVENTS_PER_REQUEST).as_bytes()).unwrap().events.len(), MAX_EVENTS_PER_REQUEST);
+        assert_eq!(split(of(MAX_EVENTS_PER_REQUEST + 1).as_bytes()), Err(BodyFault::TooMany(MAX_EVENTS_PER_REQUEST + 1)));
+    }
+
+    #[test]
+    fn a_bad_event_is_rejected_and_its_neighbours_are_not() {
+        let publisher = FakePublisher::default();
+        let outcomes =
+            accept_text(r#"[{"a":1}, 5, {"b":2}, null, "x", ["{\"lone\":\"\ud800\"}"], {"c":"\ud800"}]"#, &Input::default(), &publisher);
+        assert_eq!(
+            outcomes,
+            [
+                Outcome::Accepted,
+                Outcome::Rejected(EventFault::NotAnObject("a number")),
+                Outcome::Accepted,
+                Outcome::Rejected(EventFault::NotAnObject("null")),
+                Outcome::Rejected(EventFault::NotAnObject("a string")),
+                Outcome::Rejected(EventFault::NotAnObject("an array")),
+                Outcome::Rejected(EventFault::Text(TextFault::LoneSurrogate)),
+            ]
+        );
+        assert_eq!(publisher.calls(), [[r#"{"a":1}"#, r#"{"b":2}"#]]);
+    }
+
+    #[test]
+    fn the_size_limit_holds_to_the_byte() {
+        let of = |bytes: usize| format!(r#"{{"a":"{}"}}"#, "x".repeat(bytes - 8));
+        let input = Input { max_event_bytes: 100, ..Input::default() };
+        assert_eq!(check_event(&of(100), &input), Ok(()));
+        assert_eq!(check_event(&of(101), &input), Err(EventFault::TooLarge { limit: 100, got: 101 }));
+    }
+
+    #[test]
+    fn an_event_without_a_readable_time_is_rejected_when_the_stream_has_a_timestamp() {
+        let rfc3339 = timed(TimestampFormat::Rfc3339);
+        for good in [r#"{"time":"2018-02-07T01:26:13.840Z"}"#, r#"{"time":"2018-02-07T01:26:13+01:00"}"#] {
+            assert_eq!(check_event(good, &rfc3339), Ok(()), "{good}");
+        }
+        for bad in ["{}", r#"{"time":1517966773}"#, r#"{"time":null}"#, r#"{"time":"2018-02-31T00:00:00Z"}"#, r#"{"time":"2018-02-07"}"#] {
+            assert!(matches!(check_event(bad, &rfc3339), Err(EventFault::Timestamp { .. })), "{bad}");
+        }
+        let epoch = timed(TimestampFormat::EpochSeconds);
+        for good in [r#"{"time":1517966773}"#, r#"{"time":1517966773.84}"#, r#"{"time":0}"#] {
+            assert_eq!(check_event(good, &epoch), Ok(()), "{good}");
+        }
+        for bad in [r#"{"time":"1517966773"}"#, r#"{"time":-1}"#, r#"{"time":1517966773840000}"#, "{}"] {
+            assert!(matches!(check_event(bad, &epoch), Err(EventFault::Timestamp { .. })), "{bad}");
+        }
+        let message = check_event("{}", &rfc3339).unwrap_err();
+        assert_eq!(message.to_string(), "field $.time is missing; expected an RFC 3339 time");
+        assert_eq!(message.pointer(), "/time");
+    }
+
+    proptest! {
+        /// Whatever Kinesis does, outcomes keep order and count, and what was accepted is stored once acknowledged.
+        #[test]
+        fn outcomes_keep_order_and_count_under_any_faults(
+            kinds in prop::collection::vec(any::<bool>(), 0..1_200),
+            script in prop::collection::vec(PutFault::any(), 0..12),
+        ) {
+            let events: Vec<String> = kinds.iter().enumerate().map(|(n, good)| if *good { format!("{{\"n\":{n}}}") } else { n.to_string() }).collect();
+            let publisher = FakePublisher::with_script(script);
+            let outcomes = accept_text(&format!("[{}]", events.join(",")), &Input::default(), &publisher);
+            prop_assert_eq!(outcomes.len(), events.len());
+            let stored: std::collections::HashSet<String> = publisher.stored("raw").into_iter().map(|(data, _)| data).collect();
+            for (index, outcome) in outcomes.iter().enumerate() {
+                match outcome {
+                    Outcome::Accepted => prop_assert!(stored.contains(&events[index])),
+                    Outcome::Rejected(_) => prop_assert!(!kinds[index]),
+                    // After a time-out the event may be stored all the same.
+                    Outcome::Retry(RetryReason::TimedOut) => prop_assert!(kinds[index]),
+                    Outcome::Retry(_) => prop_assert!(kinds[index]),
+                }
+            }
+        }
+
+        #[test]
+        fn any_bytes_as_a_body_never_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(batch) = split(&body) {
+                for event in batch.events {
+                    let _ = check_event(event, &timed(TimestampFormat::Rfc3339));
+                    let _ = check_event(event, &timed(TimestampFormat::EpochSeconds));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! The heart of Millrace: what a stream is, what may be sent to it, and what becomes of every event.
+//!
+//! Promises: pure data and decisions. Everything that touches the outside world (AWS, the clock, chance) is a port, a small trait
+//! named for the capability, with a fake beside it that takes a script of faults (feature `fakes`).
+//!
+//! Leaves to others: AWS calls (`millrace-aws`), HTTP (`millrace-http`), logs and metrics (`millrace-telemetry`).
+
+pub mod access;
+pub mod dead_letter;
+pub mod document;
+#[cfg(any(test, feature = "fakes"))]
+mod fake_store;
+#[cfg(any(test, feature = "fakes"))]
+pub mod fakes;
+pub mod field_path;
+pub mod history;
+pub mod ids;
+pub mod ingest;
+pub mod json_text;
+pub mod lifecycle;
+pub mod limits;
+pub mod names;
+pub mod outcome;
+pub mod process;
+pub mod provision;
+pub mod publish;
+pub mod record;
+pub mod signing;
+pub mod stack_request;
+pub mod store;
+pub mod system;

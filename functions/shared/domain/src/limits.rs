@@ -1,0 +1,81 @@
+//! Every limit, once, with its unit and its source.
+
+use std::time::Duration;
+
+/// The largest request body on the wire, in bytes. Ours: a base64-encoded body of this size still fits the 6 MB that Lambda takes
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
+pub const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
+
+/// The most events in one request. Ours.
+pub const MAX_EVENTS_PER_REQUEST: usize = 5_000;
+
+/// The deepest nesting of an event's JSON. Ours; half of what common parsers take.
+pub const MAX_JSON_DEPTH: usize = 64;
+
+/// The default limit of one event, in bytes: 254 KiB, as the Amperity Streaming Ingest API's.
+pub const DEFAULT_MAX_EVENT_BYTES: u32 = 254 * 1024;
+
+/// The highest limit of one event that a stream can ask for, in bytes: its dead letter (base64 and context) must fit a Firehose
+/// record of 1,000 KiB (<https://docs.aws.amazon.com/firehose/latest/dev/limits.html>).
+pub const MAX_EVENT_BYTES: u32 = 700 * 1024;
+
+/// Records in one `PutRecords` call (<https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html>).
+pub const MAX_RECORDS_PER_PUT: usize = 500;
+
+/// Bytes in one `PutRecords` call, partition keys included (same source).
+pub const MAX_BYTES_PER_PUT: usize = 10 * 1024 * 1024;
+
+/// Bytes of one Kinesis record, partition key included (same source).
+pub const MAX_RECORD_BYTES: usize = 1024 * 1024;
+
+/// Records in one `PutRecordBatch` call of Firehose (<https://docs.aws.amazon.com/firehose/latest/dev/limits.html>).
+pub const MAX_LETTERS_PER_PUT: usize = 500;
+
+/// Bytes in one `PutRecordBatch` call: the documented 4 MiB less a third, since the encoded request may be what is counted.
+pub const MAX_LETTER_BYTES_PER_PUT: usize = 2_700_000;
+
+/// How often one record is sent before its event is handed back.
+pub const PUT_ATTEMPTS: u32 = 5;
+
+/// The first back-off's upper bound; it doubles with each attempt (full jitter).
+pub const BACKOFF_BASE: Duration = Duration::from_millis(50);
+
+/// The upper bound of every back-off.
+pub const BACKOFF_CAP: Duration = Duration::from_secs(2);
+
+/// How long one request may keep trying to put its records.
+pub const PUT_TIME_BUDGET: Duration = Duration::from_secs(10);
+
+/// What is left of an invocation's time when it stops starting new work, so that it can still answer.
+pub const DEADLINE_RESERVE: Duration = Duration::from_secs(2);
+
+/// How long an in-progress status stands before a read asks CloudFormation about it.
+pub const RECONCILE_AFTER: Duration = Duration::from_secs(2);
+
+/// How long a stream's configuration may be served from memory on the ingest path.
+pub const CONFIG_CACHE_TTL: Duration = Duration::from_secs(30);
+
+/// How long "there is no such stream" may be served from memory.
+pub const MISSING_CACHE_TTL: Duration = Duration::from_secs(5);
+
+/// How long a client is asked to wait before it tries again.
+pub const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// How long a client is asked to wait while a stack operation runs.
+pub const RETRY_AFTER_STACK: Duration = Duration::from_secs(5);
+
+/// Events on one page of history. Okdata's.
+pub const MAX_PAGE_SIZE: usize = 10_000;
+
+/// Events on one page of history when the caller does not say. Okdata's.
+pub const DEFAULT_PAGE_SIZE: usize = 10;
+
+/// Bytes of events on one page of history: a Lambda's answer may be 6 MB
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>), less room for the envelope.
+pub const MAX_PAGE_BYTES: usize = 5_500_000;
+
+/// Bytes of events that a history query keeps in memory before it reads the page's objects a second time instead.
+pub const HISTORY_RETAINED_BYTES: usize = 32 * 1024 * 1024;
+
+/// Events that one history query may match.
+pub const MAX_HISTORY_MATCHES: usize = 2_000_000;

@@ -1,0 +1,105 @@
+//! What becomes of an event at the door: every event gets exactly one outcome.
+
+use crate::document::TimestampFormat;
+use crate::field_path::FieldPath;
+use crate::json_text::TextFault;
+
+/// The fate of one event of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Durable in Kinesis.
+    Accepted,
+    /// Will never be accepted as it is.
+    Rejected(EventFault),
+    /// Not accepted now; the same event may be sent again.
+    Retry(RetryReason),
+}
+
+/// Why an event cannot be accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EventFault {
+    /// Not a JSON object.
+    #[error("expected a JSON object, got {0}")]
+    NotAnObject(&'static str),
+    /// Larger than the stream takes.
+    #[error("expected at most {limit} bytes, got {got}")]
+    TooLarge {
+        /// The stream's limit, in bytes.
+        limit: u32,
+        /// The event's size, in bytes.
+        got: usize,
+    },
+    /// Well-formed, but not readable everywhere.
+    #[error("{0}")]
+    Text(#[from] TextFault),
+    /// The stream's timestamp field is missing or is no time.
+    #[error("{}", timestamp_message(.path, *.format, *.missing))]
+    Timestamp {
+        /// Where the time should stand.
+        path: FieldPath,
+        /// How it should be written.
+        format: TimestampFormat,
+        /// Whether there is nothing at all.
+        missing: bool,
+    },
+}
+
+fn timestamp_message(path: &FieldPath, format: TimestampFormat, missing: bool) -> String {
+    let expected = match format {
+        TimestampFormat::Rfc3339 => "an RFC 3339 time",
+        TimestampFormat::EpochSeconds => "a number of seconds since 1970",
+    };
+    if missing { format!("field {path} is missing; expected {expected}") } else { format!("field {path} is not {expected}") }
+}
+
+impl EventFault {
+    /// The RFC 6901 pointer, within the event, to what is wrong.
+    pub fn pointer(&self) -> String {
+        match self {
+            EventFault::NotAnObject(_) | EventFault::TooLarge { .. } | EventFault::Text(_) => String::new(),
+            EventFault::Timestamp { path, .. } => path.pointer(),
+        }
+    }
+}
+
+/// Why an event should be sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetryReason {
+    /// Kinesis takes no more just now.
+    Throttled,
+    /// Kinesis did not take it, for a reason of its own.
+    Unavailable,
+    /// No answer in time: the event may have been written all the same.
+    TimedOut,
+}
+
+/// How many events met which fate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Durable.
+    pub accepted: usize,
+    /// Refused for good.
+    pub rejected: usize,
+    /// To be sent again.
+    pub retry: usize,
+}
+
+impl Tally {
+    /// Counts outcomes.
+    pub fn of(outcomes: &[Outcome]) -> Self {
+        let mut tally = Self::default();
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Accepted => tally.accepted += 1,
+                Outcome::Rejected(_) => tally.rejected += 1,
+                Outcome::Retry(_) => tally.retry += 1,
+            }
+        }
+        tally
+    }
+
+    /// All events: none may be missing.
+    pub fn received(&self) -> usize {
+        self.accepted + self.rejected + self.retry
+    }
+}

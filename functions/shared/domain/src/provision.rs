@@ -1,0 +1,328 @@
+//! Making and unmaking streams and sinks: record first, then stack, and whatever is left half-done heals on the next read.
+
+use time::OffsetDateTime;
+
+use crate::access::Caller;
+use crate::document::StreamDocument;
+use crate::ids::{IngestId, Owner, StreamKey};
+use crate::lifecycle::{Effect, Reconciled, StackNews, StackState, Status};
+use crate::limits::RECONCILE_AFTER;
+use crate::record::{Part, S3Settings, SinkKind, SinkRecord, StreamRecord, StreamResources};
+use crate::stack_request::{Deployment, StackRequest};
+use crate::store::{StoreFault, StreamStore, StreamWriter, WriteFault};
+use crate::system::System;
+
+/// CloudFormation did not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProvisionFault {
+    /// It may work later: throttled, unavailable, timed out.
+    #[error("cloudformation did not answer: {0}")]
+    Transient(String),
+    /// It will not work: the text says why.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Runs stacks.
+#[async_trait::async_trait]
+pub trait StackProvisioner: Send + Sync {
+    /// Asks for a stack and returns its id. Asking again for the same one returns the same id.
+    async fn create(&self, request: &StackRequest) -> Result<String, ProvisionFault>;
+
+    /// Asks for a stack's deletion, by id or name. A stack that is not there counts as deleted.
+    async fn delete(&self, stack: &str) -> Result<(), ProvisionFault>;
+
+    /// Asks how a stack is, by id or name.
+    async fn describe(&self, stack: &str) -> Result<Option<StackNews>, ProvisionFault>;
+}
+
+/// Why a change was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeFault {
+    /// Exists already, or its id belongs to someone else.
+    #[error("stream {0} already exists")]
+    Exists(StreamKey),
+    /// The sink exists already.
+    #[error("sink {0} already exists")]
+    SinkExists(SinkKind),
+    /// There is no such sink.
+    #[error("sink {0} does not exist")]
+    NoSuchSink(SinkKind),
+    /// The stream's sinks must go first.
+    #[error("the stream has active features: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    HasSinks(Vec<SinkKind>),
+    /// A stack operation runs.
+    #[error("{part} is {}", .status.as_str())]
+    Busy {
+        /// What is busy.
+        part: Part,
+        /// With what.
+        status: Status,
+    },
+    /// The stream does not work (yet).
+    #[error("the stream is {}; expected ACTIVE", .0.as_str())]
+    NotActive(Status),
+    /// Another change came first.
+    #[error("another change was made at the same time")]
+    Conflict,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+}
+
+impl From<WriteFault> for ChangeFault {
+    fn from(fault: WriteFault) -> Self {
+        match fault {
+            WriteFault::Conflict => ChangeFault::Conflict,
+            WriteFault::Store(fault) => ChangeFault::Store(fault),
+        }
+    }
+}
+
+/// A store that keeps and changes streams.
+pub trait Streams: StreamStore + StreamWriter {}
+impl<S: StreamStore + StreamWriter> Streams for S {}
+
+/// Makes and unmakes streams and sinks.
+pub struct Provisioning<'p> {
+    /// Where records are kept.
+    pub store: &'p dyn Streams,
+    /// Runs stacks.
+    pub stacks: &'p dyn StackProvisioner,
+    /// Clock and chance.
+    pub system: &'p dyn System,
+    /// What stacks are given.
+    pub deployment: &'p Deployment,
+}
+
+impl Provisioning<'_> {
+    /// Makes a stream. A stack that is refused leaves a failed stream behind, with the reason.
+    pub async fn create_stream(
+        &self,
+        caller: &Caller,
+        owner: Owner,
+        key: StreamKey,
+        document: StreamDocument,
+    ) -> Result<StreamRecord, ChangeFault> {
+        let now = self.system.now();
+        let confidentiality = document.access_rights.confidentiality();
+        let naming = &self.deployment.naming;
+        let resources = StreamResources {
+            raw_stream: naming.raw_stream(&key, confidentiality),
+            processed_stream: naming.processed_stream(&key, confidentiality),
+            dead_letter_stream: naming.delivery_stream("dead-letters", &key),
+            shards: document.buffer.kinesis.shards.unwrap_or(self.deployment.default_shards),
+            retention_hours: document.buffer.kinesis.retention_hours.unwrap_or(self.deployment.default_retention_hours),
+        };
+        let stack_name = naming.stack("stream", &key, self.system.random());
+        let record = StreamRecord {
+            key,
+            owner,
+            ingest_id: IngestId::from_random(self.system.random()),
+            document,
+            resources,
+            stack: StackState::creating(stack_name, now),
+            sinks: Default::default(),
+            created_at: now,
+            created_by: caller.subject.clone(),
+            updated_at: now,
+            updated_by: caller.subject.clone(),
+            revision: 1,
+        };
+        match self.store.create(&record).await {
+            Ok(()) => {}
+            Err(WriteFault::Conflict) => return Err(ChangeFault::Exists(record.key)),
+            Err(WriteFault::Store(fault)) => return Err(fault.into()),
+        }
+        self.ask_for_stack(record, Part::Stream).await
+    }
+
+    /// Enables a sink of a working stream.
+    pub async fn enable_sink(
+        &self,
+        caller: &Caller,
+        record: StreamRecord,
+        kind: SinkKind,
+        settings: S3Settings,
+    ) -> Result<StreamRecord, ChangeFault> {
+        if record.stack.status != Status::Active {
+            return Err(ChangeFault::NotActive(record.stack.status));
+        }
+        if record.sinks.contains_key(&kind) {
+            return Err(ChangeFault::SinkExists(kind));
+        }
+        let now = self.system.now();
+        let stack_name = self.deployment.naming.stack(&format!("sink-{kind}"), &record.key, self.system.random());
+        let sink =
+            SinkRecord { settings, stack: StackState::creating(stack_name, now), updated_at: now, updated_by: caller.subject.clone() };
+        let changed = self.change(&record, |after| {
+            after.sinks.insert(kind, sink);
+            touch(after, caller, now);
+        });
+        let changed = changed.await?;
+        self.ask_for_stack(changed, Part::Sink(kind)).await
+    }
+
+    /// Disables a sink. The data that it wrote stays.
+    pub async fn disable_sink(&self, caller: &Caller, record: StreamRecord, kind: SinkKind) -> Result<StreamRecord, ChangeFault> {
+        if !record.sinks.contains_key(&kind) {
+            return Err(ChangeFault::NoSuchSink(kind));
+        }
+        self.delete_part(caller, record, Part::Sink(kind)).await
+    }
+
+    /// Deletes a stream without sinks. The data that it wrote stays.
+    pub async fn delete_stream(&self, caller: &Caller, record: StreamRecord) -> Result<StreamRecord, ChangeFault> {
+        if !record.sinks.is_empty() {
+            return Err(ChangeFault::HasSinks(record.sinks.keys().copied().collect()));
+        }
+        self.delete_part(caller, record, Part::Stream).await
+    }
+
+    async fn delete_part(&self, caller: &Caller, record: StreamRecord, part: Part) -> Result<StreamRecord, ChangeFault> {
+        let now = self.system.now();
+        let busy = record.parts().find(|(other, stack)| *other == part && stack.status.is_in_progress());
+        if let Some((part, stack)) = busy {
+            return Err(ChangeFault::Busy { part, status: stack.status });
+        }
+        let changed = self.change(&record, |after| {
+            if let Some(stack) = after.stack_of_mut(part) {
+                stack.start_delete(now);
+            }
+            touch(after, caller, now);
+        });
+        let changed = changed.await?;
+        self.tell_stack_to_go(changed, part).await
+    }
+
+    /// Compares everything in progress with what CloudFormation says. Returns `None` when the stream is gone.
+    ///
+    /// Cheap when nothing is in progress, or only since a moment: then nobody is asked.
+    pub async fn reconcile(&self, record: StreamRecord) -> Result<Option<StreamRecord>, StoreFault> {
+        let now = self.system.now();
+        let due: Vec<Part> = record
+            .parts()
+            .filter(|(_, stack)| stack.status.is_in_progress() && now - stack.since >= RECONCILE_AFTER)
+            .map(|(part, _)| part)
+            .collect();
+        let mut current = record;
+        for part in due {
+            match self.reconcile_part(current, part, now).await? {
+                Some(record) => current = record,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(current))
+    }
+
+    async fn reconcile_part(&self, record: StreamRecord, part: Part, now: OffsetDateTime) -> Result<Option<StreamRecord>, StoreFault> {
+        let mut after = record.clone();
+        let Some(stack) = after.stack_of_mut(part) else { return Ok(Some(record)) };
+        let name_or_id = stack.stack_id.clone().unwrap_or_else(|| stack.stack_name.clone());
+        let answer = match self.stacks.describe(&name_or_id).await {
+            Ok(answer) => answer,
+            // Nothing is known, so nothing changes; the next read asks again.
+            Err(_) => return Ok(Some(record)),
+        };
+        match stack.reconcile(answer.as_ref(), now) {
+            Reconciled::Effect(effect) => apply_effect(self.store, record, after, part, effect).await,
+            Reconciled::CreateStack => self.heal(self.ask_for_stack(record, part).await),
+            Reconciled::DeleteStack => self.heal(self.tell_stack_to_go(record, part).await),
+        }
+    }
+
+    fn heal(&self, healed: Result<StreamRecord, ChangeFault>) -> Result<Option<StreamRecord>, StoreFault> {
+        match healed {
+            Ok(record) => Ok(Some(record)),
+            Err(ChangeFault::Store(fault)) => Err(fault),
+            Err(other) => Err(StoreFault::new(other.to_string())),
+        }
+    }
+
+    async fn ask_for_stack(&self, record: StreamRecord, part: Part) -> Result<StreamRecord, ChangeFault> {
+        let request = StackRequest::new(&record, part, self.deployment);
+        let answer = self.stacks.create(&request).await;
+        let now = self.system.now();
+        match answer {
+            Ok(stack_id) => self.change_stack(record, part, |stack| stack.stack_id = Some(stack_id.clone())).await,
+            Err(ProvisionFault::Refused(reason)) => self.change_stack(record, part, |stack| stack.fail(reason.clone(), now)).await,
+            // The record says what is wanted: the next read asks again.
+            Err(ProvisionFault::Transient(_)) => Ok(record),
+        }
+    }
+
+    async fn tell_stack_to_go(&self, record: StreamRecord, part: Part) -> Result<StreamRecord, ChangeFault> {
+        let name_or_id = record
+            .parts()
+            .find(|(other, _)| *other == part)
+            .map(|(_, stack)| stack.stack_id.clone().unwrap_or_else(|| stack.stack_name.clone()))
+            .unwrap_or_default();
+        match self.stacks.delete(&name_or_id).await {
+            Ok(()) | Err(ProvisionFault::Transient(_)) => Ok(record),
+            Err(ProvisionFault::Refused(reason)) => {
+                let now = self.system.now();
+                self.change_stack(record, part, |stack| stack.fail(reason.clone(), now)).await
+            }
+        }
+    }
+
+    /// Notes what CloudFormation answered. When news came in between and was noted first, that is newer: it stays.
+    async fn change_stack(&self, record: StreamRecord, part: Part, change: impl Fn(&mut StackState)) -> Result<StreamRecord, ChangeFault> {
+        let changed = self.change(&record, |after| {
+            if let Some(stack) = after.stack_of_mut(part) {
+                change(stack);
+            }
+        });
+        match changed.await {
+            Err(ChangeFault::Conflict) => Ok(record),
+            other => other,
+        }
+    }
+
+    async fn change(&self, before: &StreamRecord, change: impl FnOnce(&mut StreamRecord)) -> Result<StreamRecord, ChangeFault> {
+        let mut after = before.clone();
+        change(&mut after);
+        after.revision = before.revision + 1;
+        self.store.replace(before, &after).await?;
+        Ok(after)
+    }
+}
+
+fn touch(record: &mut StreamRecord, caller: &Caller, now: OffsetDateTime) {
+    record.updated_at = now;
+    record.updated_by = caller.subject.clone();
+}
+
+/// Saves what an observation of one part's stack led to. Returns `None` when the stream is gone with it.
+///
+/// `after` holds the observation already. A conflict means that someone else noted newer news: theirs stays.
+pub async fn apply_effect(
+    store: &(impl StreamWriter + ?Sized),
+    before: StreamRecord,
+    mut after: StreamRecord,
+    part: Part,
+    effect: Effect,
+) -> Result<Option<StreamRecord>, StoreFault> {
+    after.revision = before.revision + 1;
+    let written = match (effect, part) {
+        (Effect::None, _) => return Ok(Some(before)),
+        (Effect::Gone, Part::Stream) => match store.remove(&before).await {
+            Ok(()) => return Ok(None),
+            Err(fault) => Err(fault),
+        },
+        (Effect::Gone, Part::Sink(kind)) => {
+            after.sinks.remove(&kind);
+            store.replace(&before, &after).await
+        }
+        (Effect::Changed, _) => store.replace(&before, &after).await,
+    };
+    match written {
+        Ok(()) => Ok(Some(after)),
+        Err(WriteFault::Conflict) => Ok(Some(before)),
+        Err(WriteFault::Store(fault)) => Err(fault),
+    }
+}
+
+#[cfg(test)]
+#[path = "provision_tests.rs"]
+mod tests;

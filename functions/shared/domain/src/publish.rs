@@ -1,0 +1,252 @@
+//! Putting records on a Kinesis stream: split at the limits, only failed records sent again, never past the deadline.
+
+use time::OffsetDateTime;
+
+use crate::limits::{BACKOFF_BASE, BACKOFF_CAP, DEADLINE_RESERVE, MAX_BYTES_PER_PUT, MAX_RECORDS_PER_PUT, PUT_ATTEMPTS, PUT_TIME_BUDGET};
+use crate::outcome::RetryReason;
+use crate::system::{System, full_jitter};
+
+/// One record to put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// The event's bytes.
+    pub data: &'a [u8],
+    /// Decides the shard; records of one key keep their order.
+    pub partition_key: &'a str,
+}
+
+impl Record<'_> {
+    fn size(&self) -> usize {
+        self.data.len() + self.partition_key.len()
+    }
+}
+
+/// What one call says of one record: taken, or why not.
+pub type PutResult = Result<(), RetryReason>;
+
+/// Puts records on a Kinesis stream, one AWS call at a time.
+#[async_trait::async_trait]
+pub trait EventPublisher: Send + Sync {
+    /// Puts at most [`MAX_RECORDS_PER_PUT`] records and [`MAX_BYTES_PER_PUT`] bytes; answers one result a record, in order.
+    ///
+    /// # Errors
+    /// The call as a whole failed.
+    async fn put(&self, stream: &str, records: &[Record<'_>]) -> Result<Vec<PutResult>, RetryReason>;
+}
+
+/// Until when work may go on.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline(OffsetDateTime);
+
+impl Deadline {
+    /// For an invocation that Lambda ends at `end`: stops early enough to answer.
+    pub fn before_invocation_end(end: OffsetDateTime) -> Self {
+        Self(end - DEADLINE_RESERVE)
+    }
+
+    /// The same, and never longer than [`PUT_TIME_BUDGET`] from `now`.
+    #[must_use]
+    pub fn within_budget(self, now: OffsetDateTime) -> Self {
+        Self(self.0.min(now + PUT_TIME_BUDGET))
+    }
+
+    /// Returns whether `at` is past it.
+    pub fn is_past(&self, at: OffsetDateTime) -> bool {
+        at > self.0
+    }
+}
+
+/// Puts all records, in calls within the limits. Records of different keys only: order among them is not kept.
+///
+/// Returns one result a record, in order. A record that fails is sent again with full jitter up to [`PUT_ATTEMPTS`] times before `deadline`.
+pub async fn put_all(
+    publisher: &dyn EventPublisher,
+    system: &dyn System,
+    deadline: Deadline,
+    stream: &str,
+    records: &[Record<'_>],
+) -> Vec<PutResult> {
+    let mut results = Vec::with_capacity(records.len());
+    for chunk in chunks(records) {
+        results.extend(put_chunk(publisher, system, deadline, stream, chunk).await);
+    }
+    debug_assert_eq!(results.len(), records.len());
+    results
+}
+
+async fn put_chunk(
+    publisher: &dyn EventPublisher,
+    system: &dyn System,
+    deadline: Deadline,
+    stream: &str,
+    chunk: &[Record<'_>],
+) -> Vec<PutResult> {
+    let mut results = match publisher.put(stream, chunk).await {
+        Ok(results) => results,
+        Err(reason) => vec![Err(reason); chunk.len()],
+    };
+    debug_assert_eq!(results.len(), chunk.len());
+    for attempt in 1..PUT_ATTEMPTS {
+        let failed: Vec<usize> = (0..results.len()).filter(|index| results[*index].is_err()).collect();
+        if failed.is_empty() {
+            break;
+        }
+        let pause = full_jitter(attempt - 1, BACKOFF_BASE, BACKOFF_CAP, system.random());
+        if deadline.is_past(system.now() + pause) {
+            break;
+        }
+        system.sleep(pause).await;
+        let again: Vec<Record<'_>> = failed.iter().map(|index| chunk[*index]).collect();
+        match publisher.put(stream, &again).await {
+            Ok(answers) => failed.iter().zip(answers).for_each(|(index, answer)| results[*index] = answer),
+            Err(reason) => failed.iter().for_each(|index| results[*index] = Err(reason)),
+        }
+    }
+    results
+}
+
+/// Cuts records into runs that one call takes.
+fn chunks<'r, 'a>(records: &'r [Record<'a>]) -> Vec<&'r [Record<'a>]> {
+    let mut chunks = Vec::new();
+    let mut start = 0;
+    let mut bytes = 0;
+    for (index, record) in records.iter().enumerate() {
+        let is_full = index - start == MAX_RECORDS_PER_PUT || bytes + record.size() > MAX_BYTES_PER_PUT;
+        if is_full && index > start {
+            chunks.push(&records[start..index]);
+            start = index;
+            bytes = 0;
+        }
+        bytes += record.size();
+    }
+    if start < records.len() {
+        chunks.push(&records[start..]);
+    }
+    chunks
+}
+
+/// Puts all records so that records of one partition key arrive in order: in waves, each with at most one record a key, and a wave
+/// starts only when the one before it is wholly written. (`PutRecords` promises no order within a call.)
+///
+/// Returns one result a record, in order; after a wave that fails, the rest is not sent and fails for the same reason.
+pub async fn put_in_order(
+    publisher: &dyn EventPublisher,
+    system: &dyn System,
+    deadline: Deadline,
+    stream: &str,
+    records: &[Record<'_>],
+) -> Vec<PutResult> {
+    let mut results: Vec<PutResult> = vec![Err(RetryReason::Unavailable); records.len()];
+    for wave in waves(records) {
+        let picked: Vec<Record<'_>> = wave.iter().map(|index| records[*index]).collect();
+        let answers = put_all(publisher, system, deadline, stream, &picked).await;
+        let has_failed = answers.iter().any(Result::is_err);
+        wave.iter().zip(answers).for_each(|(index, answer)| results[*index] = answer);
+        if has_failed {
+            break;
+        }
+    }
+    results
+}
+
+/// The n-th wave holds the n-th record of every key.
+fn waves(records: &[Record<'_>]) -> Vec<Vec<usize>> {
+    let mut seen = std::collections::HashMap::with_capacity(records.len());
+    let mut waves: Vec<Vec<usize>> = Vec::new();
+    for (index, record) in records.iter().enumerate() {
+        let nth: &mut usize = seen.entry(record.partition_key).or_default();
+        if *nth == waves.len() {
+            waves.push(Vec::new());
+        }
+        waves[*nth].push(index);
+        *nth += 1;
+    }
+    waves
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fakes::{FakePublisher, FakeSystem, PutFault, block_on};
+    use proptest::prelude::*;
+
+    fn deadline(system: &FakeSystem) -> Deadline {
+        Deadline::before_invocation_end(system.now() + std::time::Duration::from_secs(30)).within_budget(system.now())
+    }
+
+    fn put(publisher: &FakePublisher, data: &[&str]) -> Vec<PutResult> {
+        let keys: Vec<String> = (0..data.len()).map(|index| format!("key-{index}")).collect();
+        let records: Vec<Record<'_>> =
+            data.iter().zip(&keys).map(|(data, key)| Record { data: data.as_bytes(), partition_key: key }).collect();
+        let system = FakeSystem::new();
+        block_on(put_all(publisher, &system, deadline(&system), "raw", &records))
+    }
+
+    #[test]
+    fn a_throttled_record_is_sent_again_and_its_neighbours_are_not() {
+        let publisher = FakePublisher::with_script([PutFault::PartialFailure(vec![1])]);
+        assert_eq!(put(&publisher, &["a", "b", "c"]), vec![Ok(()); 3]);
+        assert_eq!(publisher.calls(), [vec!["a", "b", "c"], vec!["b"]]);
+    }
+
+    #[test]
+    fn a_record_that_always_fails_is_handed_back_after_its_attempts() {
+        let publisher = FakePublisher::with_script(vec![PutFault::Throttle; 9]);
+        assert_eq!(put(&publisher, &["a"]), [Err(RetryReason::Throttled)]);
+        assert_eq!(publisher.calls().len(), PUT_ATTEMPTS as usize);
+    }
+
+    #[test]
+    fn nothing_is_sent_again_past_the_deadline() {
+        let publisher = FakePublisher::with_script(vec![PutFault::Throttle; 9]);
+        let system = FakeSystem::new();
+        let past = Deadline::before_invocation_end(system.now());
+        let record = Record { data: b"a", partition_key: "k" };
+        let results = block_on(put_all(&publisher, &system, past, "raw", &[record]));
+        assert_eq!(results, [Err(RetryReason::Throttled)]);
+        assert_eq!(publisher.calls().len(), 1);
+    }
+
+    #[test]
+    fn calls_are_cut_at_the_limits_exactly() {
+        let record = Record { data: b"x", partition_key: "k" };
+        let sizes = |count: usize| chunks(&vec![record; count]).iter().map(|chunk| chunk.len()).collect::<Vec<_>>();
+        assert_eq!(sizes(0), Vec::<usize>::new());
+        assert_eq!(sizes(MAX_RECORDS_PER_PUT), [500]);
+        assert_eq!(sizes(MAX_RECORDS_PER_PUT + 1), [500, 1]);
+        let half = vec![b'x'; MAX_BYTES_PER_PUT / 2 - 1];
+        let exact = Record { data: &half, partition_key: "k" };
+        assert_eq!(chunks(&[exact, exact]).len(), 1, "exactly the limit, key included");
+        let over = Record { data: &half, partition_key: "kk" };
+        assert_eq!(chunks(&[exact, over]).len(), 2, "one byte over");
+    }
+
+    proptest! {
+        /// Whatever fails and however often, order per key holds and each record has a true result.
+        #[test]
+        fn order_per_key_holds_under_any_faults(
+            keys in prop::collection::vec(0_u8..4, 0..40),
+            script in prop::collection::vec(PutFault::any(), 0..30),
+        ) {
+            let names: Vec<(String, String)> =
+                keys.iter().enumerate().map(|(index, key)| (format!("{index:03}"), format!("key-{key}"))).collect();
+            let records: Vec<Record<'_>> =
+                names.iter().map(|(data, key)| Record { data: data.as_bytes(), partition_key: key }).collect();
+            let publisher = FakePublisher::with_script(script);
+            let system = FakeSystem::new();
+            let results = block_on(put_in_order(&publisher, &system, deadline(&system), "processed", &records));
+            let stored = publisher.stored("processed");
+            for (index, result) in results.iter().enumerate() {
+                if result.is_ok() {
+                    prop_assert!(stored.iter().any(|(data, _)| *data == names[index].0), "acknowledged but not there");
+                }
+            }
+            for key in 0..4 {
+                let of_key: Vec<&String> = stored.iter().filter(|(_, stored_key)| *stored_key == format!("key-{key}")).map(|(data, _)| data).collect();
+                let mut sorted = of_key.clone();
+                sorted.sort();
+                prop_assert_eq!(of_key, sorted);
+            }
+        }
+    }
+}

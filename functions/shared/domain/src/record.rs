@@ -1,0 +1,246 @@
+//! What is stored of a stream: the document, who made it, and where its stacks stand.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::document::StreamDocument;
+use crate::ids::{IngestId, Owner, StreamKey};
+use crate::lifecycle::{StackState, Status};
+use crate::process::Route;
+
+/// A stream, whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StreamRecord {
+    /// Its id and version.
+    pub key: StreamKey,
+    /// Whose it is.
+    pub owner: Owner,
+    /// Its opaque name for ingest.
+    pub ingest_id: IngestId,
+    /// What was declared.
+    pub document: StreamDocument,
+    /// What its stack is made with.
+    pub resources: StreamResources,
+    /// Where its stack stands.
+    pub stack: StackState,
+    /// Its sinks that exist, by kind.
+    pub sinks: BTreeMap<SinkKind, SinkRecord>,
+    /// When it was made.
+    #[serde(with = "rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// Who made it.
+    pub created_by: String,
+    /// When it, or a sink of it, was last changed by a caller.
+    #[serde(with = "rfc3339")]
+    pub updated_at: OffsetDateTime,
+    /// Who changed it last.
+    pub updated_by: String,
+    /// Counts the writes; each is conditional on the one that was read.
+    pub revision: u64,
+}
+
+/// The names and sizes of a stream's resources, fixed when it is made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamResources {
+    /// The raw Kinesis stream.
+    pub raw_stream: String,
+    /// The processed Kinesis stream.
+    pub processed_stream: String,
+    /// The delivery stream that takes dead letters.
+    pub dead_letter_stream: String,
+    /// Shards of each Kinesis stream.
+    pub shards: u32,
+    /// How long events stay readable, in hours.
+    pub retention_hours: u32,
+}
+
+/// A kind of sink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SinkKind {
+    /// Objects in the data bucket.
+    S3,
+}
+
+impl SinkKind {
+    /// The kind as text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SinkKind::S3 => "s3",
+        }
+    }
+}
+
+impl fmt::Display for SinkKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A text that is no kind of sink.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected a sink type of: s3; got {0:?}")]
+pub struct UnknownSinkKind(String);
+
+impl FromStr for SinkKind {
+    type Err = UnknownSinkKind;
+
+    /// Case does not matter, as in okdata.
+    fn from_str(text: &str) -> Result<Self, UnknownSinkKind> {
+        if text.eq_ignore_ascii_case("s3") { Ok(SinkKind::S3) } else { Err(UnknownSinkKind(text.chars().take(100).collect())) }
+    }
+}
+
+/// A sink of a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SinkRecord {
+    /// How it writes.
+    pub settings: S3Settings,
+    /// Where its stack stands.
+    pub stack: StackState,
+    /// When a caller last changed it.
+    #[serde(with = "rfc3339")]
+    pub updated_at: OffsetDateTime,
+    /// Who that was.
+    pub updated_by: String,
+}
+
+/// How the S3 sink writes objects.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct S3Settings {
+    /// How objects are compressed.
+    pub compression: Compression,
+    /// When an object is closed and written.
+    pub buffering: Buffering,
+}
+
+/// How objects are compressed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// gzip.
+    #[default]
+    Gzip,
+    /// Plain text.
+    None,
+}
+
+/// An object is written when it is this old or this large, whichever comes first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Buffering {
+    /// Seconds, 0 to 900 (60 to 900 with `input.timestamp`); 60 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 900)]
+    pub interval_seconds: Option<u32>,
+    /// MiB, 1 to 128 (64 to 128 with `input.timestamp`); 5, or 64 with `input.timestamp`, by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 128)]
+    pub size_mb: Option<u32>,
+}
+
+impl S3Settings {
+    /// Names every value out of range. Limits: <https://docs.aws.amazon.com/firehose/latest/APIReference/API_BufferingHints.html>;
+    /// partitioning by event time needs 64 MiB (<https://docs.aws.amazon.com/firehose/latest/dev/dynamic-partitioning.html>).
+    pub fn faults(&self, by_event_time: bool) -> Vec<(&'static str, String)> {
+        let (least_seconds, least_mb) = if by_event_time { (60, 64) } else { (0, 1) };
+        let mut faults = Vec::new();
+        if let Some(got) = self.buffering.interval_seconds.filter(|got| !(least_seconds..=900).contains(got)) {
+            faults.push(("/config/buffering/interval_seconds", format!("expected {least_seconds} to 900, got {got}")));
+        }
+        if let Some(got) = self.buffering.size_mb.filter(|got| !(least_mb..=128).contains(got)) {
+            faults.push(("/config/buffering/size_mb", format!("expected {least_mb} to 128, got {got}")));
+        }
+        faults
+    }
+
+    /// Seconds after which an object is written.
+    pub fn interval_seconds(&self) -> u32 {
+        self.buffering.interval_seconds.unwrap_or(60)
+    }
+
+    /// MiB after which an object is written.
+    pub fn size_mb(&self, by_event_time: bool) -> u32 {
+        self.buffering.size_mb.unwrap_or(if by_event_time { 64 } else { 5 })
+    }
+}
+
+/// A part of a stream that has a stack of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// The stream itself.
+    Stream,
+    /// One of its sinks.
+    Sink(SinkKind),
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Part::Stream => f.write_str("stream"),
+            Part::Sink(kind) => write!(f, "sink {kind}"),
+        }
+    }
+}
+
+impl StreamRecord {
+    /// Every part with its stack.
+    pub fn parts(&self) -> impl Iterator<Item = (Part, &StackState)> {
+        let sinks = self.sinks.iter().map(|(kind, sink)| (Part::Sink(*kind), &sink.stack));
+        std::iter::once((Part::Stream, &self.stack)).chain(sinks)
+    }
+
+    /// The stack of one part, if the part exists.
+    pub fn stack_of_mut(&mut self, part: Part) -> Option<&mut StackState> {
+        match part {
+            Part::Stream => Some(&mut self.stack),
+            Part::Sink(kind) => self.sinks.get_mut(&kind).map(|sink| &mut sink.stack),
+        }
+    }
+
+    /// Where its raw events go.
+    pub fn route(&self) -> Route {
+        Route { processed_stream: self.resources.processed_stream.clone(), dead_letter_stream: self.resources.dead_letter_stream.clone() }
+    }
+
+    /// Returns whether some part of it has failed.
+    pub fn is_faulty(&self) -> bool {
+        self.parts().any(|(_, stack)| stack.status == Status::OperationFailed)
+    }
+
+    /// Returns whether sinks partition by the events' own time.
+    pub fn is_partitioned_by_event_time(&self) -> bool {
+        self.document.input.timestamp.is_some()
+    }
+}
+
+/// Times in JSON as RFC 3339 text.
+pub mod rfc3339 {
+    use serde::{Deserialize, Deserializer, Serializer};
+    use time::OffsetDateTime;
+    use time::format_description::well_known::Rfc3339;
+
+    /// Writes a time.
+    pub fn serialize<S: Serializer>(at: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&super::rfc3339_text(*at))
+    }
+
+    /// Reads a time.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<OffsetDateTime, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        OffsetDateTime::parse(&text, &Rfc3339).map_err(serde::de::Error::custom)
+    }
+}
+
+/// Writes a time as RFC 3339 text in UTC.
+pub fn rfc3339_text(at: OffsetDateTime) -> String {
+    let utc = at.to_offset(time::UtcOffset::UTC);
+    // Only years beyond 9999 cannot be written, and no clock gives one.
+    utc.format(&time::format_description::well_known::Rfc3339).unwrap_or_default()
+}

@@ -1,0 +1,110 @@
+//! What CloudFormation is asked for: name, parameters and tags of a part's stack.
+
+use crate::document::StreamMode;
+use crate::names::{Naming, partition_query};
+use crate::record::{Compression, Part, SinkKind, StreamRecord};
+
+/// What the deployment gives every stack.
+#[derive(Debug, Clone)]
+pub struct Deployment {
+    /// How things are named.
+    pub naming: Naming,
+    /// The data bucket.
+    pub data_bucket: String,
+    /// Processes raw streams.
+    pub process_function_arn: String,
+    /// Bounds every role in a stack.
+    pub permissions_boundary_arn: String,
+    /// Shards when the document does not say.
+    pub default_shards: u32,
+    /// Retention when the document does not say, in hours.
+    pub default_retention_hours: u32,
+}
+
+/// A stack to be created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StackRequest {
+    /// Which template.
+    pub part: Part,
+    /// The stack's name; also makes the request idempotent.
+    pub name: String,
+    /// Every parameter that the template declares.
+    pub parameters: Vec<(&'static str, String)>,
+    /// Say whose the stack is.
+    pub tags: Vec<(String, String)>,
+}
+
+impl StackRequest {
+    /// The stack of one part of a stream.
+    pub fn new(record: &StreamRecord, part: Part, deployment: &Deployment) -> Self {
+        let name = record.parts().find(|(other, _)| *other == part).map(|(_, stack)| stack.stack_name.clone()).unwrap_or_default();
+        let parameters = match part {
+            Part::Stream => stream_parameters(record, deployment),
+            Part::Sink(SinkKind::S3) => s3_parameters(record, deployment),
+        };
+        Self { part, name, parameters, tags: tags(record, part) }
+    }
+}
+
+/// The parameters of `infra/stacks/stream.yaml`.
+fn stream_parameters(record: &StreamRecord, deployment: &Deployment) -> Vec<(&'static str, String)> {
+    let mode = match record.document.buffer.kinesis.mode {
+        StreamMode::Provisioned => "PROVISIONED",
+        StreamMode::OnDemand => "ON_DEMAND",
+    };
+    vec![
+        ("StreamId", record.key.id.to_string()),
+        ("StreamVersion", record.key.version.to_string()),
+        ("RawStreamName", record.resources.raw_stream.clone()),
+        ("ProcessedStreamName", record.resources.processed_stream.clone()),
+        ("StreamMode", mode.to_owned()),
+        ("ShardCount", record.resources.shards.to_string()),
+        ("RetentionHours", record.resources.retention_hours.to_string()),
+        ("ProcessFunctionArn", deployment.process_function_arn.clone()),
+        ("DataBucket", deployment.data_bucket.clone()),
+        ("DeadLetterStreamName", record.resources.dead_letter_stream.clone()),
+        ("PermissionsBoundaryArn", deployment.permissions_boundary_arn.clone()),
+    ]
+}
+
+/// The parameters of `infra/stacks/sink-s3.yaml`.
+fn s3_parameters(record: &StreamRecord, deployment: &Deployment) -> Vec<(&'static str, String)> {
+    let settings = record.sinks.get(&SinkKind::S3).map(|sink| sink.settings.clone()).unwrap_or_default();
+    let input = &record.document.input;
+    let query = input.timestamp.as_ref().map(|path| partition_query(path, input.timestamp_format)).unwrap_or_default();
+    let compression = match settings.compression {
+        Compression::Gzip => "GZIP",
+        Compression::None => "UNCOMPRESSED",
+    };
+    let confidentiality = record.document.access_rights.confidentiality();
+    vec![
+        ("StreamId", record.key.id.to_string()),
+        ("StreamVersion", record.key.version.to_string()),
+        ("Confidentiality", confidentiality.as_str().to_owned()),
+        ("ProcessedStreamName", record.resources.processed_stream.clone()),
+        ("DataBucket", deployment.data_bucket.clone()),
+        ("DeliveryStreamName", deployment.naming.delivery_stream("sink-s3", &record.key)),
+        ("PermissionsBoundaryArn", deployment.permissions_boundary_arn.clone()),
+        ("Compression", compression.to_owned()),
+        ("IntervalSeconds", settings.interval_seconds().to_string()),
+        ("SizeMb", settings.size_mb(record.is_partitioned_by_event_time()).to_string()),
+        ("PartitionQuery", query),
+    ]
+}
+
+fn tags(record: &StreamRecord, part: Part) -> Vec<(String, String)> {
+    let ours = [
+        ("millrace:stream-id", record.key.id.to_string()),
+        ("millrace:stream-version", record.key.version.to_string()),
+        ("millrace:owner", record.owner.to_string()),
+        ("millrace:part", part.to_string()),
+        ("created_by", tag_text(&record.created_by)),
+    ];
+    let labels = record.document.metadata.iter().map(|(key, value)| (key.clone(), value.clone()));
+    ours.into_iter().map(|(key, value)| (key.to_owned(), value)).chain(labels.filter(|(key, _)| key != "created_by")).collect()
+}
+
+/// A subject as a tag can hold it.
+fn tag_text(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_alphanumeric() || " _.:/=+-@".contains(letter) { letter } else { '_' }).take(256).collect()
+}

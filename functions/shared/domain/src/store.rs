@@ -1,0 +1,92 @@
+//! The stored state, as ports: each function takes only the ones that it needs, and its IAM policy mirrors them.
+
+use crate::access::Reach;
+use crate::ids::{Owner, StreamId, Version};
+use crate::process::Route;
+use crate::record::{Part, StreamRecord};
+
+/// The store did not answer as it should.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct StoreFault {
+    /// What was tried.
+    pub message: String,
+    /// Why it failed.
+    #[source]
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl StoreFault {
+    /// A fault with no cause behind it.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), source: None }
+    }
+}
+
+/// Why a stream was not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteFault {
+    /// Somebody else wrote in between (or holds the id): nothing was written.
+    #[error("another writer was first")]
+    Conflict,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+}
+
+/// Finds streams for a caller. There is no look-up without a [`Reach`].
+#[async_trait::async_trait]
+pub trait StreamReader: Send + Sync {
+    /// Loads a stream within reach; without a version the newest one. A foreign stream is `None`, exactly like a missing one.
+    async fn load(&self, reach: &Reach, id: &StreamId, version: Option<&Version>) -> Result<Option<StreamRecord>, StoreFault>;
+}
+
+/// Keeps streams. Every write is conditional on the revision that was read.
+#[async_trait::async_trait]
+pub trait StreamStore: StreamReader {
+    /// Lists an owner's streams.
+    async fn list(&self, owner: &Owner) -> Result<Vec<StreamRecord>, StoreFault>;
+
+    /// Stores a new stream. The first owner of an id keeps it for ever.
+    ///
+    /// # Errors
+    /// [`WriteFault::Conflict`] when the stream exists or its id belongs to another owner.
+    async fn create(&self, record: &StreamRecord) -> Result<(), WriteFault>;
+}
+
+/// Changes a stream's record: what a caller's change and CloudFormation's news have in common.
+#[async_trait::async_trait]
+pub trait StreamWriter: Send + Sync {
+    /// Stores `after` in place of `before`, which must still be what is stored.
+    ///
+    /// # Errors
+    /// [`WriteFault::Conflict`] when it is not.
+    async fn replace(&self, before: &StreamRecord, after: &StreamRecord) -> Result<(), WriteFault>;
+
+    /// Removes a stream's record, which must still be what is stored. Its id stays with its owner.
+    ///
+    /// # Errors
+    /// [`WriteFault::Conflict`] when it is not.
+    async fn remove(&self, record: &StreamRecord) -> Result<(), WriteFault>;
+}
+
+/// Finds what a stack belongs to: the system's own look-up, for news from CloudFormation.
+#[async_trait::async_trait]
+pub trait StackIndex: Send + Sync {
+    /// Finds the stream, and the part of it, that the stack of this name was made for.
+    async fn find_by_stack(&self, stack_name: &str) -> Result<Option<(StreamRecord, Part)>, StoreFault>;
+}
+
+/// Finds where a raw stream's records go: the system's own look-up, for batches from Kinesis.
+#[async_trait::async_trait]
+pub trait Routes: Send + Sync {
+    /// Finds the route of a raw Kinesis stream by its name.
+    async fn route(&self, raw_stream: &str) -> Result<Option<Route>, StoreFault>;
+}
+
+/// Knows which streams have a failed part: the system's own look-up, for readiness.
+#[async_trait::async_trait]
+pub trait FaultyStreams: Send + Sync {
+    /// Lists the streams, of any owner, with a failed part (at most 1,000).
+    async fn faulty(&self) -> Result<Vec<StreamRecord>, StoreFault>;
+}
