@@ -1,1 +1,22 @@
-//! Placeholder.
+//! The HTTP edge that every function shares: who calls, which route, what an error looks like, and one log line a request.
+//!
+//! Promises: every error is `application/problem+json` with a request id; every route needs the scope that the one route table says;
+//! a foreign stream is answered like a missing one.
+//!
+//! Leaves to others: what a route does.
+
+pub mod authenticate;
+pub mod body;
+pub mod edge;
+pub mod problem;
+pub mod route_table;
+pub mod stream;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+pub use authenticate::Authenticator;
+pub use body::{DocumentBody, JsonBody};
+pub use edge::{InvocationDeadline, Measures, serve};
+pub use problem::{Problem, ProblemBody};
+pub use route_table::{FunctionName, ROUTES};
+pub use stream::AuthorizedStream;

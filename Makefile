@@ -1,0 +1,109 @@
+# Every command of the project. `make` or `make help` lists them.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+PYTHON ?= python3
+STACK ?= millrace
+PORT ?= 4566
+OWNER ?= default
+SCOPES ?= admin
+DAYS ?= 30
+# Set to 1 for token, logs and demo against a deployment on AWS.
+AWS ?=
+
+LOCAL := .venv/local/bin/python infra/local/main.py
+WHERE := --stack $(STACK) $(if $(AWS),--aws)
+HOST := --profile host --locked
+SAM := SAM_CLI_TELEMETRY=0 __SAM_CLI_APP_DIR=.venv/sam/settings .venv/sam/bin/sam
+SAM_DEPLOY = $(SAM) deploy --stack-name $(STACK) --resolve-s3 --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND \
+	--no-confirm-changeset --no-fail-on-empty-changeset
+
+.PHONY: help
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  Settings: STACK=$(STACK) PORT=$(PORT); for token: OWNER=$(OWNER) SCOPES=$(SCOPES) DAYS=$(DAYS); AWS=1 for token, logs and demo on AWS"
+
+# ---------------------------------------------------------------- local AWS
+
+.PHONY: run
+run: .venv/local/.installed host ## Build, start the local AWS, deploy to it, and say how to use it
+	@$(LOCAL) run --stack $(STACK) --port $(PORT)
+
+.PHONY: stop
+stop: .venv/local/.installed ## End the local AWS and everything in it
+	@$(LOCAL) stop
+
+.PHONY: logs
+logs: .venv/local/.installed ## Follow the logs of all functions
+	@$(LOCAL) logs $(WHERE)
+
+.PHONY: token
+token: .venv/local/.installed ## Print a token (OWNER=… SCOPES=manage,ingest,read DAYS=…)
+	@$(LOCAL) token $(WHERE) --owner $(OWNER) --scopes $(SCOPES) --days $(DAYS)
+
+.PHONY: demo
+demo: .venv/local/.installed ## Send real events through, and count them in S3 and in the history
+	@$(LOCAL) exec $(WHERE) -- .venv/local/bin/python infra/local/demo.py $(DEMO_ARGS)
+
+# ---------------------------------------------------------------- quality
+
+.PHONY: check
+check: .venv/sam/.installed ## Format, clippy, docs, dependency audit, template lint
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets $(HOST) -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --workspace $(HOST)
+	$(PYTHON) infra/checks/dependencies.py
+	.venv/sam/bin/cfn-lint
+	AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint --template template.yaml
+
+.PHONY: test
+test: .venv/local/.installed host ## Run every test, the end-to-end ones against a local AWS of their own
+	cargo test --workspace $(HOST) --no-run
+	$(LOCAL) ephemeral -- cargo test --workspace $(HOST)
+
+.PHONY: host
+host: # The functions for this machine, in target/host/
+	@echo "building   the functions for this machine"
+	@cargo build --workspace --bins $(HOST)
+
+# ---------------------------------------------------------------- artefacts
+
+.PHONY: build
+build: .venv/build/.installed ## Build the functions for Lambda: arm64 zips under target/lambda/
+	PATH="$(CURDIR)/.venv/build/bin:$$PATH" cargo lambda build --workspace --bins --release --arm64 --output-format zip --locked
+	@ls -l target/lambda/*/bootstrap.zip | awk '{ printf "%9.0f KiB  %s\n", $$5 / 1024, $$NF }'
+
+.PHONY: deploy
+deploy: .venv/sam/.installed .venv/local/.installed build ## Deploy to AWS with your AWS settings (STACK=… PARAMETERS="Stage=prod …")
+	$(LOCAL) package --stack $(STACK) --zips target/lambda --out target/lambda/template.yaml
+	$(SAM_DEPLOY) --template-file target/lambda/template.yaml $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
+
+.PHONY: deploy-smoke
+deploy-smoke: .venv/sam/.installed .venv/local/.installed host ## Run that same `sam deploy` against a local AWS of its own
+	$(LOCAL) package --stack $(STACK) --out target/host/template.yaml
+	$(LOCAL) ephemeral --stack $(STACK) --empty -- $(MAKE) deploy-smoke-here
+
+.PHONY: deploy-smoke-here
+deploy-smoke-here: # Runs inside of deploy-smoke, which sets where to deploy
+	$(SAM_DEPLOY) --template-file target/host/template.yaml
+	$(LOCAL) exec --stack $(STACK) --endpoint "$$AWS_ENDPOINT_URL" -- \
+		bash -c 'curl -sS --fail-with-body --write-out "\nGET /ready answered %{http_code}\n" "$$MILLRACE_URL/ready"'
+
+.PHONY: clean
+clean: ## Remove everything that was built or installed here (end the local AWS first)
+	@if [[ -f .local/ministack.pid ]]; then $(MAKE) stop; fi
+	rm -rf target .venv .local
+
+# ---------------------------------------------------------------- Python tools, once, from full pins
+
+.venv/%/.installed: infra/requirements/%.txt
+	@echo "installing the Python tools of $*"
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; set PYTHON=…")'
+	@rm -rf .venv/$*
+	@$(PYTHON) -m venv .venv/$*
+	@.venv/$*/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement $<
+	@touch $@

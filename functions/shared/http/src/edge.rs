@@ -1,0 +1,155 @@
+//! What happens around every request: its id, its caller, its log line, and the last form of its errors.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use domain::access::Caller;
+use domain::publish::Deadline;
+use domain::system::System;
+use futures::FutureExt;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use telemetry::{InvocationLine, Unit};
+use time::OffsetDateTime;
+
+use crate::authenticate::Authenticator;
+use crate::problem::Problem;
+use crate::route_table::{self, FunctionName};
+
+/// The header that names a request.
+const X_REQUEST_ID: &str = "x-request-id";
+
+/// How long an invocation may take when Lambda does not say.
+const DEFAULT_TIMEOUT: time::Duration = time::Duration::seconds(29);
+
+/// Measurements that a handler adds to its request's log line, as a response extension.
+#[derive(Debug, Clone, Default)]
+pub struct Measures {
+    /// Name, unit, value.
+    pub metrics: Vec<(&'static str, Unit, usize)>,
+    /// Fields to search by.
+    pub fields: Vec<(&'static str, String)>,
+}
+
+/// When the request's work must be done.
+#[derive(Debug, Clone, Copy)]
+pub struct InvocationDeadline(pub Deadline);
+
+impl<S: Send + Sync> FromRequestParts<S> for InvocationDeadline {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<Self>().copied().ok_or_else(|| Problem::internal("request without a deadline"))
+    }
+}
+
+#[derive(Clone)]
+struct Edge {
+    function: FunctionName,
+    authenticator: Arc<Authenticator>,
+    system: Arc<dyn System>,
+}
+
+/// Wraps a function's routes with everything that all functions share.
+pub fn serve(function: FunctionName, routes: Router, authenticator: Arc<Authenticator>, system: Arc<dyn System>) -> Router {
+    let edge = Edge { function, authenticator, system };
+    routes
+        .route_layer(from_fn_with_state(edge.clone(), require_scope))
+        .fallback(unrouted)
+        .method_not_allowed_fallback(unrouted)
+        .layer(from_fn_with_state(edge, around))
+}
+
+async fn unrouted(request: Request) -> Problem {
+    route_table::unrouted(request.uri().path())
+}
+
+/// Lets a request pass when its token allows what the route table asks.
+async fn require_scope(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().and_then(|path| route_table::find(path.as_str(), request.method()));
+    // A method that the path does not have needs no token to be told so.
+    let Some(route) = route else { return next.run(request).await };
+    let authorization = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
+    let authenticated = edge.authenticator.authenticate(authorization).await;
+    match (route.scope, authenticated) {
+        (Some(scope), Ok(caller)) if !caller.may(scope) => {
+            return Problem::new(StatusCode::FORBIDDEN, format!("expected a token with scope {}", scope.as_str())).into_response();
+        }
+        (_, Ok(caller)) => {
+            request.extensions_mut().insert(caller);
+        }
+        (Some(_), Err(problem)) => return problem.into_response(),
+        (None, Err(_)) => {}
+    }
+    next.run(request).await
+}
+
+/// Names the request, bounds it, runs it, logs it, and gives its errors their form.
+async fn around(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
+    let started = edge.system.now();
+    let context = request.extensions().get::<lambda_http::Context>();
+    let request_id = request_id(request.headers(), context, edge.system.as_ref());
+    let invocation_end = context.and_then(invocation_end).unwrap_or(started + DEFAULT_TIMEOUT);
+    request.extensions_mut().insert(InvocationDeadline(Deadline::before_invocation_end(invocation_end)));
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+
+    let outcome = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let mut response = outcome.unwrap_or_else(|_| Problem::internal("a handler panicked").into_response());
+    let problem = response.extensions_mut().remove::<Problem>();
+    let measures = response.extensions_mut().remove::<Measures>().unwrap_or_default();
+
+    let mut line = InvocationLine::new(edge.function.as_str());
+    line.field("http.method", method.as_str()).field("http.path", path).field("request.id", request_id.as_str());
+    line.field("http.status", response.status().as_u16());
+    if let Some(cause) = problem.as_ref().and_then(Problem::cause) {
+        line.field("error", cause);
+    }
+    for (name, value) in measures.fields {
+        line.field(name, value);
+    }
+    for (name, unit, value) in measures.metrics {
+        line.metric(name, unit, value);
+    }
+    let finished = edge.system.now();
+    line.metric("duration_ms", Unit::Milliseconds, (finished - started).as_seconds_f64() * 1_000.0);
+    line.metric("server_errors", Unit::Count, u8::from(response.status().is_server_error()));
+    line.emit(finished);
+
+    if let Some(problem) = problem {
+        let allow = response.headers_mut().remove(header::ALLOW);
+        response = problem.into_response_with(&request_id);
+        if let (Some(allow), false) = (allow, response.headers().contains_key(header::ALLOW)) {
+            response.headers_mut().insert(header::ALLOW, allow);
+        }
+    }
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        response.headers_mut().insert(X_REQUEST_ID, value);
+    }
+    response
+}
+
+/// The caller's own request id when it is a plain one, else the invocation's.
+fn request_id(headers: &HeaderMap, context: Option<&lambda_http::Context>, system: &dyn System) -> String {
+    let given = headers.get(X_REQUEST_ID).and_then(|value| value.to_str().ok());
+    let is_plain = |text: &&str| (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
+    match (given.filter(is_plain), context) {
+        (Some(given), _) => given.to_owned(),
+        (None, Some(context)) if !context.request_id.is_empty() => context.request_id.clone(),
+        _ => format!("{:016x}{:016x}", system.random(), system.random()),
+    }
+}
+
+fn invocation_end(context: &lambda_http::Context) -> Option<OffsetDateTime> {
+    let milliseconds = i128::from(context.deadline);
+    OffsetDateTime::from_unix_timestamp_nanos(milliseconds * 1_000_000).ok().filter(|end| end.unix_timestamp() > 0)
+}
+
+/// The caller, where the route is open to everybody and a token only says more.
+pub fn caller_if_any(extensions: &http::Extensions) -> Option<&Caller> {
+    extensions.get::<Caller>()
+}

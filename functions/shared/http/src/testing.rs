@@ -1,0 +1,130 @@
+//! For handler tests: a deployment's issuer with a key that is used nowhere else, and requests as API Gateway sends them.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::to_bytes;
+use base64::Engine;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use domain::access::Scope;
+use domain::fakes::{FakeSigningKeys, FakeSystem};
+use domain::signing::{Claims, Issuer, PublicKey, TokenRequest};
+use domain::system::System;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use lambda_http::request::LambdaRequest;
+use serde_json::{Value, json};
+use tower::Service;
+
+use crate::authenticate::Authenticator;
+
+/// A P-256 key pair made for these tests (PKCS #8).
+const PRIVATE_KEY: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgVBEc7YvmxTpSD95hc/GRPi4YwoSyr3FzSBCzSyBZ2TGhRANCAARzd646u9BupxNLkjwC836XKWYXamMyq1Fw/4Lijvoih/Rsj9gooj5yBwh33uufNlpqB3y4xGxw7ysYsenagsKA";
+
+/// Issues tokens that [`TestIssuer::authenticator`] accepts.
+#[derive(Debug, Clone)]
+pub struct TestIssuer {
+    /// What stands in `iss` and `aud`.
+    pub issuer: Issuer,
+    /// The name of the key.
+    pub kid: String,
+}
+
+impl Default for TestIssuer {
+    fn default() -> Self {
+        Self { issuer: Issuer { issuer: "urn:millrace:test".into(), audience: "millrace".into() }, kid: "test-key".into() }
+    }
+}
+
+impl TestIssuer {
+    /// The public half of the key.
+    ///
+    /// # Panics
+    /// Never: the key is a constant.
+    pub fn public_key(&self) -> PublicKey {
+        let der = BASE64_STANDARD.decode(PRIVATE_KEY).unwrap_or_default();
+        // The point is the last 64 bytes of this encoding.
+        let point = &der[der.len() - 64..];
+        let encode = |part: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(part);
+        PublicKey { kid: self.kid.clone(), x: encode(&point[..32]), y: encode(&point[32..]) }
+    }
+
+    /// Signs claims as the deployment would.
+    pub fn sign(&self, claims: &impl serde::Serialize) -> String {
+        let mut header = Header::new(Algorithm::ES256);
+        header.kid = Some(self.kid.clone());
+        let key = EncodingKey::from_ec_der(&BASE64_STANDARD.decode(PRIVATE_KEY).unwrap_or_default());
+        encode(&header, claims, &key).unwrap_or_default()
+    }
+
+    /// The claims of a token for `owner` as of the fake clock's start.
+    ///
+    /// # Panics
+    /// When `owner` is no owner.
+    pub fn claims(&self, owner: &str, scopes: &[Scope], system: &dyn System) -> Claims {
+        #[allow(clippy::expect_used, reason = "a test that names no owner should stop here")]
+        let owner = owner.parse().expect("an owner");
+        let request = TokenRequest { owner, subject: "tester".into(), scopes: scopes.to_vec(), expires_in_days: 1 };
+        #[allow(clippy::expect_used, reason = "the request above is valid")]
+        request.claims(&self.issuer, system.now(), "jti-1".into()).expect("valid claims")
+    }
+
+    /// A token for `owner`.
+    pub fn token(&self, owner: &str, scopes: &[Scope]) -> String {
+        self.sign(&self.claims(owner, scopes, &FakeSystem::new()))
+    }
+
+    /// Accepts this issuer's tokens.
+    pub fn authenticator(&self, system: Arc<dyn System>) -> Arc<Authenticator> {
+        let keys = FakeSigningKeys::new(vec![self.public_key()]);
+        Arc::new(Authenticator::new(&self.issuer, Arc::new(keys), system))
+    }
+}
+
+/// What a route answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: http::HeaderMap,
+    /// The body, when it is JSON; else its text.
+    pub body: Value,
+}
+
+/// Sends a recorded API Gateway event (payload format 2.0) to a router.
+///
+/// # Panics
+/// When the event is no such event.
+#[allow(clippy::expect_used, reason = "a fixture that cannot be read is a broken test")]
+pub async fn send(router: &Router, event: &Value) -> Answer {
+    let request: LambdaRequest = serde_json::from_value(event.clone()).expect("an API Gateway event");
+    let request: lambda_http::Request = request.into();
+    let response = match router.clone().call(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    };
+    let (parts, body) = response.into_parts();
+    let bytes = to_bytes(body, usize::MAX).await.expect("a body");
+    let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
+    Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+}
+
+/// An API Gateway event as it is recorded from a `POST` of JSON, with this method, path, token and body.
+pub fn event(method: &str, path: &str, token: Option<&str>, body: Option<&str>) -> Value {
+    let mut recorded: Value = serde_json::from_str(include_str!("../fixtures/api-gateway-v2.json")).unwrap_or_default();
+    let (raw_path, query) = path.split_once('?').unwrap_or((path, ""));
+    recorded["rawPath"] = json!(raw_path);
+    recorded["rawQueryString"] = json!(query);
+    recorded["requestContext"]["http"]["path"] = json!(raw_path);
+    recorded["requestContext"]["http"]["method"] = json!(method);
+    if let Some(token) = token {
+        recorded["headers"]["authorization"] = json!(format!("Bearer {token}"));
+    }
+    match body {
+        Some(body) => recorded["body"] = json!(body),
+        None => {
+            recorded["headers"].as_object_mut().map(|headers| headers.remove("content-type"));
+        }
+    }
+    recorded
+}
