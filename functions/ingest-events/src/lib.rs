@@ -1,1 +1,10 @@
-//! Placeholder.
+//! Takes events over HTTP and puts them on a stream's raw Kinesis stream.
+//!
+//! Promises: an event that is answered as accepted is durable in Kinesis; every event of a request has one result, in order; a bad
+//! event harms no other; a warm request makes one AWS call.
+//!
+//! Leaves to others: what happens behind the raw stream (`process-stream`).
+
+pub mod context;
+pub mod results;
+pub mod routes;

@@ -1,1 +1,36 @@
-//! Placeholder.
+//! The adapters to AWS: one module a service, one cargo feature each, so that a function links only what it calls.
+//!
+//! Promises: every port of `millrace-domain` has its one implementation here; AWS errors arrive as the domain's faults.
+//!
+//! Leaves to others: decisions. Retries of single records, splitting and deadlines are the domain's.
+
+#[cfg(feature = "cloudformation")]
+pub mod cloudformation;
+#[cfg(feature = "dynamodb")]
+pub mod dynamodb;
+pub mod environment;
+mod fault;
+#[cfg(feature = "firehose")]
+pub mod firehose;
+pub mod host_system;
+#[cfg(feature = "kinesis")]
+pub mod kinesis;
+#[cfg(feature = "kms")]
+pub mod kms;
+#[cfg(feature = "s3")]
+pub mod s3;
+
+use std::time::Duration;
+
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+
+/// Loads region and credentials as every AWS SDK does, with time-outs short enough for an invocation to answer for itself.
+pub async fn connect() -> SdkConfig {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(2))
+        .operation_attempt_timeout(Duration::from_secs(5))
+        .operation_timeout(Duration::from_secs(15))
+        .build();
+    aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts).load().await
+}

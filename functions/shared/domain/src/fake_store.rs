@@ -10,6 +10,42 @@ use crate::process::Route;
 use crate::record::{Part, StreamRecord};
 use crate::store::{FaultyStreams, Routes, StackIndex, StoreFault, StreamReader, StreamStore, StreamWriter, WriteFault};
 
+/// A working stream as the store holds it, with an event time at `$.time`, made at the fake clock's start.
+///
+/// # Panics
+/// When a name breaks its pattern.
+#[allow(clippy::expect_used, reason = "a test with a bad name should stop here")]
+pub fn active_stream(id: &str, version: &str, owner: &str) -> StreamRecord {
+    let record = serde_json::json!({
+        "key": {"id": id, "version": version},
+        "owner": owner,
+        "ingest_id": "is-00000000",
+        "document": {"access_rights": "public", "input": {"timestamp": "$.time"}},
+        "resources": {
+            "raw_stream": format!("dp.green.{id}.raw.{version}.json"),
+            "processed_stream": format!("dp.green.{id}.processed.{version}.json"),
+            "dead_letter_stream": format!("mr-test-dead-letters-{id}-{version}"),
+            "shards": 1,
+            "retention_hours": 24,
+        },
+        "stack": {
+            "status": "ACTIVE",
+            "operation": "create",
+            "stack_name": format!("mr-test-stream-{id}-{version}"),
+            "stack_id": format!("arn:mr-test-stream-{id}-{version}"),
+            "reason": null,
+            "since": "2026-01-01T00:00:00Z",
+        },
+        "sinks": {},
+        "created_at": "2026-01-01T00:00:00Z",
+        "created_by": "tester",
+        "updated_at": "2026-01-01T00:00:00Z",
+        "updated_by": "tester",
+        "revision": 1,
+    });
+    serde_json::from_value(record).expect("a stream record")
+}
+
 /// Keeps streams with the same conditions as the real table, and can be told to fail.
 #[derive(Debug, Default)]
 pub struct FakeStore {

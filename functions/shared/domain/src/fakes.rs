@@ -19,7 +19,7 @@ use crate::stack_request::StackRequest;
 use crate::store::StoreFault;
 use crate::system::System;
 
-pub use crate::fake_store::FakeStore;
+pub use crate::fake_store::{FakeStore, active_stream};
 
 /// Runs a future that waits for nothing but fakes.
 pub fn block_on<F: Future>(future: F) -> F::Output {

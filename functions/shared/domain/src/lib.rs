@@ -9,6 +9,8 @@ pub mod access;
 pub mod dead_letter;
 pub mod document;
 #[cfg(any(test, feature = "fakes"))]
+pub mod fake_objects;
+#[cfg(any(test, feature = "fakes"))]
 mod fake_store;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fakes;
@@ -28,4 +30,5 @@ pub mod record;
 pub mod signing;
 pub mod stack_request;
 pub mod store;
+pub mod stream_cache;
 pub mod system;

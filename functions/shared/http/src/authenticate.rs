@@ -112,7 +112,10 @@ impl Authenticator {
 
 fn decoding_key(key: &PublicKey) -> Option<(String, DecodingKey)> {
     let decoded = DecodingKey::from_ec_components(&key.x, &key.y);
-    decoded.inspect_err(|error| tracing::error!(key.id = key.kid, error = %error, "a signing key is unreadable")).ok().map(|decoded| (key.kid.clone(), decoded))
+    decoded
+        .inspect_err(|error| tracing::error!(key.id = key.kid, error = %error, "a signing key is unreadable"))
+        .ok()
+        .map(|decoded| (key.kid.clone(), decoded))
 }
 
 fn caller(claims: Claims) -> Result<Caller, Problem> {

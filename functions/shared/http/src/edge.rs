@@ -136,7 +136,8 @@ async fn around(State(edge): State<Edge>, mut request: Request, next: Next) -> R
 /// The caller's own request id when it is a plain one, else the invocation's.
 fn request_id(headers: &HeaderMap, context: Option<&lambda_http::Context>, system: &dyn System) -> String {
     let given = headers.get(X_REQUEST_ID).and_then(|value| value.to_str().ok());
-    let is_plain = |text: &&str| (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
+    let is_plain =
+        |text: &&str| (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
     match (given.filter(is_plain), context) {
         (Some(given), _) => given.to_owned(),
         (None, Some(context)) if !context.request_id.is_empty() => context.request_id.clone(),

@@ -17,7 +17,8 @@ const NAMESPACE: &str = "Millrace";
 pub fn start() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     // A second start, as in tests, changes nothing.
-    let _ = tracing_subscriber::fmt().json().flatten_event(true).with_current_span(false).with_env_filter(filter).with_ansi(false).try_init();
+    let _ =
+        tracing_subscriber::fmt().json().flatten_event(true).with_current_span(false).with_env_filter(filter).with_ansi(false).try_init();
 }
 
 /// The unit of a metric, in CloudWatch's words.

@@ -1,0 +1,154 @@
+//! The routes: one core, and a dialect for each ancestor whose clients may come.
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::post;
+use domain::ingest::{self, BodyFault};
+use domain::lifecycle::Status;
+use domain::limits::RETRY_AFTER_STACK;
+use domain::record::StreamRecord;
+use http::StatusCode;
+use http_edge::stream::no_such_stream;
+use http_edge::{AuthorizedStream, FunctionName, InvocationDeadline, JsonBody, Problem, ProblemBody};
+
+use crate::context::Context;
+use crate::results::{Dialect, EventsOut, IngestOut, respond};
+
+/// The function's router, whole.
+pub fn app(context: Context) -> Router {
+    let (authenticator, system) = (context.authenticator.clone(), context.system.clone());
+    let routes = Router::new()
+        .route("/streams/{id}/{version}/events", post(post_events))
+        .route("/ingest/{id}", post(post_ingest))
+        .route("/ingest/{id}/{version}", post(post_ingest_version))
+        .with_state(context);
+    http_edge::serve(FunctionName::IngestEvents, routes, authenticator, system)
+}
+
+/// Sends events to a version of a stream.
+///
+/// The body is a JSON array of objects, or one object. Every event has a result, in order.
+#[utoipa::path(
+    post,
+    path = "/streams/{id}/{version}/events",
+    tag = "events",
+    params(("id", description = "The stream's id"), ("version", description = "The stream's version")),
+    request_body(content = Vec<serde_json::Value>, description = "An array of JSON objects, or one object"),
+    responses(
+        (status = 200, description = "Every event is durable in Kinesis", body = EventsOut),
+        (status = 207, description = "Some events were accepted; the results say which", body = EventsOut),
+        (status = 400, description = "No event can be accepted as it is", body = ProblemBody),
+        (status = 401, description = "No valid token", body = ProblemBody),
+        (status = 403, description = "The token lacks the scope `ingest`", body = ProblemBody),
+        (status = 404, description = "No such stream", body = ProblemBody),
+        (status = 409, description = "The stream has failed", body = ProblemBody),
+        (status = 413, description = "The body, or the one event in it, is too large", body = ProblemBody),
+        (status = 415, description = "Not JSON", body = ProblemBody),
+        (status = 429, description = "Kinesis takes no more just now; `Retry-After` says when to try again", body = ProblemBody),
+        (status = 503, description = "The stream is still being created, or Kinesis does not answer", body = ProblemBody),
+        (status = 504, description = "No answer in time; the events may have been written", body = ProblemBody),
+    ),
+    security(("token" = ["ingest"])),
+)]
+pub async fn post_events(
+    State(context): State<Context>,
+    AuthorizedStream(record): AuthorizedStream,
+    InvocationDeadline(deadline): InvocationDeadline,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    ingest(&context, &record, deadline, &body, Dialect::Okdata).await
+}
+
+/// Sends events to the newest version of a stream.
+///
+/// The body is one JSON object or an array of them.
+#[utoipa::path(
+    post,
+    path = "/ingest/{id}",
+    tag = "events",
+    params(("id", description = "The stream's id")),
+    request_body(content = serde_json::Value, description = "One JSON object, or an array of them"),
+    responses(
+        (status = 200, description = "Every event is durable in Kinesis", body = IngestOut),
+        (status = 207, description = "Some events were accepted; the results say which", body = IngestOut),
+        (status = 400, description = "No event can be accepted as it is", body = ProblemBody),
+        (status = 401, description = "No valid token", body = ProblemBody),
+        (status = 403, description = "The token lacks the scope `ingest`", body = ProblemBody),
+        (status = 404, description = "No such stream", body = ProblemBody),
+        (status = 409, description = "The stream has failed", body = ProblemBody),
+        (status = 413, description = "The body, or the one event in it, is too large", body = ProblemBody),
+        (status = 415, description = "Not JSON", body = ProblemBody),
+        (status = 429, description = "Kinesis takes no more just now; `Retry-After` says when to try again", body = ProblemBody),
+        (status = 503, description = "The stream is still being created, or Kinesis does not answer", body = ProblemBody),
+        (status = 504, description = "No answer in time; the events may have been written", body = ProblemBody),
+    ),
+    security(("token" = ["ingest"])),
+)]
+pub async fn post_ingest(
+    State(context): State<Context>,
+    AuthorizedStream(record): AuthorizedStream,
+    InvocationDeadline(deadline): InvocationDeadline,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    ingest(&context, &record, deadline, &body, Dialect::Moose).await
+}
+
+/// Sends events to a version of a stream, as `/ingest/{id}` does to the newest one.
+#[utoipa::path(
+    post,
+    path = "/ingest/{id}/{version}",
+    tag = "events",
+    params(("id", description = "The stream's id"), ("version", description = "The stream's version")),
+    request_body(content = serde_json::Value, description = "One JSON object, or an array of them"),
+    responses(
+        (status = 200, description = "Every event is durable in Kinesis", body = IngestOut),
+        (status = 207, description = "Some events were accepted; the results say which", body = IngestOut),
+        (status = "default", description = "As for `/ingest/{id}`", body = ProblemBody),
+    ),
+    security(("token" = ["ingest"])),
+)]
+pub async fn post_ingest_version(
+    context: State<Context>,
+    stream: AuthorizedStream,
+    deadline: InvocationDeadline,
+    body: JsonBody,
+) -> Result<Response, Problem> {
+    post_ingest(context, stream, deadline, body).await
+}
+
+async fn ingest(
+    context: &Context,
+    record: &StreamRecord,
+    deadline: domain::publish::Deadline,
+    body: &[u8],
+    dialect: Dialect,
+) -> Result<Response, Problem> {
+    check_status(record)?;
+    let batch = ingest::split(body).map_err(body_problem)?;
+    let within_budget = deadline.within_budget(context.system.now());
+    let raw_stream = &record.resources.raw_stream;
+    let input = &record.document.input;
+    let outcomes = ingest::accept(&batch, input, raw_stream, context.publisher.as_ref(), context.system.as_ref(), within_budget).await;
+    Ok(respond(dialect, record, &batch, &outcomes, body.len()))
+}
+
+fn check_status(record: &StreamRecord) -> Result<(), Problem> {
+    match record.stack.status {
+        Status::Active => Ok(()),
+        Status::CreateInProgress => {
+            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the stream is still being created");
+            Err(problem.with_retry_after(RETRY_AFTER_STACK))
+        }
+        // A stream on its way out takes nothing that would be lost with it.
+        Status::DeleteInProgress | Status::Inactive => Err(no_such_stream()),
+        Status::OperationFailed => Err(Problem::conflict("the stream is OPERATION_FAILED; its reason says why")),
+    }
+}
+
+fn body_problem(fault: BodyFault) -> Problem {
+    match fault {
+        BodyFault::NotUtf8 { .. } | BodyFault::Malformed { .. } => Problem::bad_request(fault.to_string()),
+        BodyFault::TooMany(_) => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, fault.to_string()),
+    }
+}

@@ -1,0 +1,149 @@
+//! Runs the stacks of streams and sinks.
+
+use aws_config::SdkConfig;
+use aws_sdk_cloudformation::Client;
+use aws_sdk_cloudformation::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_cloudformation::types::{Capability, OnFailure, Parameter, ResourceStatus, Stack, StackEvent, Tag};
+use domain::lifecycle::StackNews;
+use domain::provision::{ProvisionFault, StackProvisioner};
+use domain::record::{Part, SinkKind};
+use domain::stack_request::StackRequest;
+use time::OffsetDateTime;
+
+use crate::fault::is_throttling;
+
+/// The templates of the stacks, as text.
+#[derive(Debug, Clone, Copy)]
+pub struct Templates {
+    /// `infra/stacks/stream.yaml`
+    pub stream: &'static str,
+    /// `infra/stacks/sink-s3.yaml`
+    pub sink_s3: &'static str,
+}
+
+/// CloudFormation, acting through the deployment's service role.
+#[derive(Debug, Clone)]
+pub struct CloudFormation {
+    client: Client,
+    templates: Templates,
+    role_arn: String,
+    topic_arn: String,
+}
+
+impl CloudFormation {
+    /// Makes a client whose stacks use `role_arn` and report to `topic_arn`.
+    pub fn new(config: &SdkConfig, templates: Templates, role_arn: String, topic_arn: String) -> Self {
+        Self { client: Client::new(config), templates, role_arn, topic_arn }
+    }
+
+    async fn stack(&self, name_or_id: &str) -> Result<Option<Stack>, ProvisionFault> {
+        match self.client.describe_stacks().stack_name(name_or_id).send().await {
+            Ok(output) => Ok(output.stacks.unwrap_or_default().into_iter().next()),
+            Err(error) if says_missing(&error) => Ok(None),
+            Err(error) => Err(fault(error)),
+        }
+    }
+
+    /// A stack of this name that was made for the same part of the same stream counts as the one asked for.
+    async fn adopt(&self, request: &StackRequest) -> Result<String, ProvisionFault> {
+        let existing = self.stack(&request.name).await?;
+        let stack = existing.ok_or_else(|| ProvisionFault::Transient("the stack is there and is not".to_owned()))?;
+        let is_ours = request.tags.iter().filter(|(key, _)| key.starts_with("millrace:")).all(|(key, value)| {
+            stack.tags().iter().any(|tag| tag.key() == Some(key.as_str()) && tag.value() == Some(value.as_str()))
+        });
+        match stack.stack_id {
+            Some(stack_id) if is_ours => Ok(stack_id),
+            _ => Err(ProvisionFault::Refused(format!("a foreign stack has the name {}", request.name))),
+        }
+    }
+
+    /// Why a stack failed: the first of its resources that did, in CloudFormation's words.
+    async fn reason(&self, stack: &Stack) -> Option<String> {
+        let events = self.client.describe_stack_events().stack_name(stack.stack_id()?).send().await.ok()?;
+        let first_failure = events.stack_events().iter().rev().find(|event| is_own_failure(event));
+        let reason = first_failure.map(|event| {
+            format!("{}: {}", event.logical_resource_id().unwrap_or("stack"), event.resource_status_reason().unwrap_or("no reason given"))
+        });
+        reason.or_else(|| stack.stack_status_reason().map(str::to_owned))
+    }
+}
+
+/// A failure of a resource itself, not of one that was cancelled because another failed.
+fn is_own_failure(event: &StackEvent) -> bool {
+    let has_failed = matches!(event.resource_status(), Some(ResourceStatus::CreateFailed | ResourceStatus::DeleteFailed));
+    let was_cancelled = event.resource_status_reason().is_some_and(|reason| reason.contains("cancelled"));
+    has_failed && !was_cancelled
+}
+
+#[async_trait::async_trait]
+impl StackProvisioner for CloudFormation {
+    async fn create(&self, request: &StackRequest) -> Result<String, ProvisionFault> {
+        let template = match request.part {
+            Part::Stream => self.templates.stream,
+            Part::Sink(SinkKind::S3) => self.templates.sink_s3,
+        };
+        let parameters = request.parameters.iter().map(|(key, value)| Parameter::builder().parameter_key(*key).parameter_value(value).build());
+        let tags = request.tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build());
+        let answer = self
+            .client
+            .create_stack()
+            .stack_name(&request.name)
+            .template_body(template)
+            .set_parameters(Some(parameters.collect()))
+            .set_tags(Some(tags.collect()))
+            .capabilities(Capability::CapabilityIam)
+            .role_arn(&self.role_arn)
+            .notification_arns(&self.topic_arn)
+            .on_failure(OnFailure::Rollback)
+            .client_request_token(&request.name)
+            .send()
+            .await;
+        match answer {
+            Ok(output) => output.stack_id.ok_or_else(|| ProvisionFault::Transient("no stack id in the answer".to_owned())),
+            Err(error) if matches!(error.code(), Some("AlreadyExistsException" | "TokenAlreadyExistsException")) => self.adopt(request).await,
+            Err(error) => Err(fault(error)),
+        }
+    }
+
+    async fn delete(&self, stack: &str) -> Result<(), ProvisionFault> {
+        let answer = self.client.delete_stack().stack_name(stack).send().await;
+        match answer {
+            Ok(_) => Ok(()),
+            Err(error) if says_missing(&error) => Ok(()),
+            Err(error) => Err(fault(error)),
+        }
+    }
+
+    async fn describe(&self, stack: &str) -> Result<Option<StackNews>, ProvisionFault> {
+        let Some(stack) = self.stack(stack).await? else { return Ok(None) };
+        let Some(status) = stack.stack_status().and_then(|status| status.as_str().parse().ok()) else {
+            return Err(ProvisionFault::Transient(format!("unexpected stack status {:?}", stack.stack_status())));
+        };
+        let has_failed = stack.stack_status().is_some_and(|status| status.as_str().contains("ROLLBACK") || status.as_str().ends_with("FAILED"));
+        let reason = if has_failed { self.reason(&stack).await } else { None };
+        let stack_id = stack.stack_id.ok_or_else(|| ProvisionFault::Transient("a stack without an id".to_owned()))?;
+        Ok(Some(StackNews { stack_id, status, reason, at: OffsetDateTime::now_utc() }))
+    }
+}
+
+fn says_missing<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
+    error.code() == Some("ValidationError") && error.message().is_some_and(|message| message.contains("does not exist"))
+}
+
+fn fault<E, R>(error: SdkError<E, R>) -> ProvisionFault
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    R: std::fmt::Debug + 'static,
+{
+    let is_service_error = matches!(error, SdkError::ServiceError(_));
+    let code = error.code();
+    // `LimitExceededException` here is a quota of stacks, which waiting does not lift.
+    let is_passing = (is_throttling(code) && code != Some("LimitExceededException"))
+        || matches!(code, Some("InternalFailure" | "ServiceUnavailable" | "OperationInProgressException"));
+    if is_service_error && !is_passing {
+        let message = error.message().unwrap_or("no message");
+        ProvisionFault::Refused(format!("{}: {message}", code.unwrap_or("unknown error")))
+    } else {
+        ProvisionFault::Transient(DisplayErrorContext(&error).to_string())
+    }
+}

@@ -1,0 +1,96 @@
+//! Items of the table: their keys, and records as attributes.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::ids::{Owner, StreamId, StreamKey};
+use domain::record::{Part, StreamRecord};
+use domain::store::StoreFault;
+use serde_json::json;
+
+/// An item's attributes.
+pub(super) type Item = HashMap<String, AttributeValue>;
+
+/// The sort key of items that stand alone in their partition.
+const SOURCE: &str = "SOURCE";
+const STACK: &str = "STACK";
+const CLAIM: &str = "CLAIM";
+
+pub(super) fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+pub(super) fn number(value: u64) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+fn key(partition: String, sort: impl Into<String>) -> Item {
+    Item::from([("pk".to_owned(), text(partition)), ("sk".to_owned(), text(sort))])
+}
+
+pub(super) fn owner_partition(owner: &Owner) -> String {
+    format!("OWNER#{owner}")
+}
+
+/// Begins the sort key of every version of a stream.
+pub(super) fn versions_prefix(id: &StreamId) -> String {
+    format!("STREAM#{id}#")
+}
+
+pub(super) fn stream_key(owner: &Owner, stream: &StreamKey) -> Item {
+    key(owner_partition(owner), format!("{}{}", versions_prefix(&stream.id), stream.version))
+}
+
+pub(super) fn claim_key(id: &StreamId) -> Item {
+    key(format!("CLAIM#{id}"), CLAIM)
+}
+
+pub(super) fn source_key(raw_stream: &str) -> Item {
+    key(format!("SOURCE#{raw_stream}"), SOURCE)
+}
+
+pub(super) fn stack_key(stack_name: &str) -> Item {
+    key(format!("STACK#{stack_name}"), STACK)
+}
+
+pub(super) fn signing_key(kid: &str) -> Item {
+    key("KEYS".to_owned(), format!("KEY#{kid}"))
+}
+
+/// A stream's item. `faulty` stands only on those with a failed part: the sparse index holds no others.
+pub(super) fn stream_item(record: &StreamRecord) -> Result<Item, StoreFault> {
+    let json = serde_json::to_string(record).map_err(|error| StoreFault { message: "could not write a record".into(), source: Some(error.into()) })?;
+    let mut item = stream_key(&record.owner, &record.key);
+    item.insert("record".to_owned(), text(json));
+    item.insert("revision".to_owned(), number(record.revision));
+    if record.is_faulty() {
+        item.insert("faulty".to_owned(), text("yes"));
+    }
+    Ok(item)
+}
+
+pub(super) fn stream_record(item: &Item) -> Result<StreamRecord, StoreFault> {
+    parsed(item, "record")
+}
+
+/// Where a raw stream's records go.
+pub(super) fn source_item(record: &StreamRecord) -> Item {
+    let mut item = source_key(&record.resources.raw_stream);
+    item.insert("route".to_owned(), text(json!(record.route()).to_string()));
+    item
+}
+
+/// What a stack was made for.
+pub(super) fn stack_item(record: &StreamRecord, part: Part, stack_name: &str) -> Item {
+    let mut item = stack_key(stack_name);
+    item.insert("owner".to_owned(), text(record.owner.as_str()));
+    item.insert("stream".to_owned(), text(json!(record.key).to_string()));
+    item.insert("part".to_owned(), text(json!(part).to_string()));
+    item
+}
+
+/// Reads an attribute that holds JSON.
+pub(super) fn parsed<T: serde::de::DeserializeOwned>(item: &Item, attribute: &str) -> Result<T, StoreFault> {
+    let text = item.get(attribute).and_then(|value| value.as_s().ok()).map_or("", String::as_str);
+    serde_json::from_str(text).map_err(|error| StoreFault { message: format!("unreadable attribute {attribute}"), source: Some(error.into()) })
+}

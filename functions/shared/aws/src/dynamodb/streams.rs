@@ -1,0 +1,197 @@
+//! Streams in the table. Every write is conditional: on absence, or on the revision that was read.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem, Update};
+use domain::access::Reach;
+use domain::ids::{Owner, StreamId, StreamKey, Version};
+use domain::record::StreamRecord;
+use domain::store::{StoreFault, StreamReader, StreamStore, StreamWriter, WriteFault};
+
+use super::Table;
+use super::items::{Item, claim_key, number, owner_partition, source_item, source_key, stack_item, stack_key, stream_item, stream_key, stream_record, text, versions_prefix};
+use crate::fault::store_fault;
+
+/// How often a transaction that met another one is tried.
+const TRANSACTION_ATTEMPTS: u32 = 4;
+
+#[async_trait::async_trait]
+impl StreamReader for Table {
+    async fn load(&self, reach: &Reach, id: &StreamId, version: Option<&Version>) -> Result<Option<StreamRecord>, StoreFault> {
+        let owner = match reach {
+            Reach::Owner(owner) => owner.clone(),
+            Reach::Everyone => match self.owner_of(id).await? {
+                Some(owner) => owner,
+                None => return Ok(None),
+            },
+        };
+        match version {
+            Some(version) => self.load_version(&owner, &StreamKey { id: id.clone(), version: version.clone() }).await,
+            None => {
+                let versions = self.query_streams(&owner, &versions_prefix(id)).await?;
+                Ok(versions.into_iter().max_by(|one, other| one.key.version.cmp(&other.key.version)))
+            }
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl StreamStore for Table {
+    async fn list(&self, owner: &Owner) -> Result<Vec<StreamRecord>, StoreFault> {
+        self.query_streams(owner, "STREAM#").await
+    }
+
+    async fn create(&self, record: &StreamRecord) -> Result<(), WriteFault> {
+        let claim = Update::builder()
+            .table_name(&self.name)
+            .set_key(Some(claim_key(&record.key.id)))
+            .update_expression("SET #owner = :owner")
+            .condition_expression("attribute_not_exists(#owner) OR #owner = :owner")
+            .expression_attribute_names("#owner", "owner")
+            .expression_attribute_values(":owner", text(record.owner.as_str()));
+        let put = Put::builder().table_name(&self.name).set_item(Some(stream_item(record)?)).condition_expression("attribute_not_exists(pk)");
+        let mut writes = vec![
+            TransactWriteItem::builder().update(claim.build().map_err(incomplete)?).build(),
+            TransactWriteItem::builder().put(put.build().map_err(incomplete)?).build(),
+            self.put(source_item(record))?,
+        ];
+        for (part, stack) in record.parts() {
+            writes.push(self.put(stack_item(record, part, &stack.stack_name))?);
+        }
+        self.transact(writes).await
+    }
+}
+
+#[async_trait::async_trait]
+impl StreamWriter for Table {
+    async fn replace(&self, before: &StreamRecord, after: &StreamRecord) -> Result<(), WriteFault> {
+        let put = Put::builder()
+            .table_name(&self.name)
+            .set_item(Some(stream_item(after)?))
+            .condition_expression("revision = :before")
+            .expression_attribute_values(":before", number(before.revision));
+        let mut writes = vec![TransactWriteItem::builder().put(put.build().map_err(incomplete)?).build()];
+        let old: BTreeSet<&str> = before.parts().map(|(_, stack)| stack.stack_name.as_str()).collect();
+        for (part, stack) in after.parts().filter(|(_, stack)| !old.contains(stack.stack_name.as_str())) {
+            writes.push(self.put(stack_item(after, part, &stack.stack_name))?);
+        }
+        let new: BTreeSet<&str> = after.parts().map(|(_, stack)| stack.stack_name.as_str()).collect();
+        for gone in old.difference(&new) {
+            writes.push(self.delete(stack_key(gone))?);
+        }
+        self.transact(writes).await
+    }
+
+    async fn remove(&self, record: &StreamRecord) -> Result<(), WriteFault> {
+        let delete = Delete::builder()
+            .table_name(&self.name)
+            .set_key(Some(stream_key(&record.owner, &record.key)))
+            .condition_expression("revision = :before")
+            .expression_attribute_values(":before", number(record.revision));
+        let mut writes = vec![
+            TransactWriteItem::builder().delete(delete.build().map_err(incomplete)?).build(),
+            self.delete(source_key(&record.resources.raw_stream))?,
+        ];
+        for (_, stack) in record.parts() {
+            writes.push(self.delete(stack_key(&stack.stack_name))?);
+        }
+        self.transact(writes).await
+    }
+}
+
+impl Table {
+    /// Loads one version from its owner's partition.
+    pub(super) async fn load_version(&self, owner: &Owner, key: &StreamKey) -> Result<Option<StreamRecord>, StoreFault> {
+        let item = self.get(stream_key(owner, key), "could not read a stream").await?;
+        item.as_ref().map(stream_record).transpose()
+    }
+
+    /// Reads one item as it is now.
+    pub(super) async fn get(&self, key: Item, tried: &str) -> Result<Option<Item>, StoreFault> {
+        let request = self.client.get_item().table_name(&self.name).set_key(Some(key)).consistent_read(true);
+        Ok(request.send().await.map_err(store_fault(tried))?.item)
+    }
+
+    async fn query_streams(&self, owner: &Owner, sort_prefix: &str) -> Result<Vec<StreamRecord>, StoreFault> {
+        let mut pages = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
+            .expression_attribute_values(":pk", text(owner_partition(owner)))
+            .expression_attribute_values(":prefix", text(sort_prefix))
+            .into_paginator()
+            .items()
+            .send();
+        let mut records = Vec::new();
+        while let Some(item) = pages.next().await {
+            records.push(stream_record(&item.map_err(store_fault("could not list streams"))?)?);
+        }
+        Ok(records)
+    }
+
+    async fn owner_of(&self, id: &StreamId) -> Result<Option<Owner>, StoreFault> {
+        let item = self.get(claim_key(id), "could not read an id's owner").await?;
+        let owner = item.as_ref().and_then(|item| item.get("owner")).and_then(|value| value.as_s().ok());
+        Ok(owner.and_then(|owner| owner.parse().ok()))
+    }
+
+    fn put(&self, item: Item) -> Result<TransactWriteItem, WriteFault> {
+        let put = Put::builder().table_name(&self.name).set_item(Some(item)).build().map_err(incomplete)?;
+        Ok(TransactWriteItem::builder().put(put).build())
+    }
+
+    fn delete(&self, key: Item) -> Result<TransactWriteItem, WriteFault> {
+        let delete = Delete::builder().table_name(&self.name).set_key(Some(key)).build().map_err(incomplete)?;
+        Ok(TransactWriteItem::builder().delete(delete).build())
+    }
+
+    /// Writes all or nothing. A transaction that only met another one is tried again.
+    async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<(), WriteFault> {
+        for attempt in 1.. {
+            let Err(error) = self.client.transact_write_items().set_transact_items(Some(writes.clone())).send().await else {
+                return Ok(());
+            };
+            match cancellation(&error) {
+                Some(Cancelled::Condition) => return Err(WriteFault::Conflict),
+                Some(Cancelled::Contention) if attempt < TRANSACTION_ATTEMPTS => {
+                    tokio::time::sleep(Duration::from_millis(fastrand::u64(5..50) * u64::from(attempt))).await;
+                }
+                _ => return Err(store_fault("could not write a stream")(error).into()),
+            }
+        }
+        Err(WriteFault::Conflict)
+    }
+}
+
+/// Why a transaction wrote nothing.
+enum Cancelled {
+    /// A condition did not hold.
+    Condition,
+    /// Another transaction ran on the same items.
+    Contention,
+}
+
+fn cancellation<R>(error: &SdkError<TransactWriteItemsError, R>) -> Option<Cancelled> {
+    let service_error = error.as_service_error()?;
+    if service_error.code() == Some("TransactionInProgressException") {
+        return Some(Cancelled::Contention);
+    }
+    let TransactWriteItemsError::TransactionCanceledException(cancelled) = service_error else { return None };
+    let has = |code: &str| cancelled.cancellation_reasons().iter().any(|reason| reason.code() == Some(code));
+    if has("ConditionalCheckFailed") {
+        Some(Cancelled::Condition)
+    } else if has("TransactionConflict") {
+        Some(Cancelled::Contention)
+    } else {
+        None
+    }
+}
+
+fn incomplete(error: aws_sdk_dynamodb::error::BuildError) -> WriteFault {
+    StoreFault { message: "incomplete write".to_owned(), source: Some(error.into()) }.into()
+}

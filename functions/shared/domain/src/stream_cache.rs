@@ -1,0 +1,108 @@
+//! Streams kept in memory for a while, so that a warm request need not look them up.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use time::OffsetDateTime;
+
+use crate::access::Reach;
+use crate::ids::{StreamId, Version};
+use crate::lifecycle::Status;
+use crate::limits::{CONFIG_CACHE_TTL, MISSING_CACHE_TTL};
+use crate::record::StreamRecord;
+use crate::store::{StoreFault, StreamReader};
+use crate::system::System;
+
+/// Entries kept at most; beyond them the memory is emptied, since a function that serves more streams than this has other costs.
+const MAX_ENTRIES: usize = 10_000;
+
+type Key = (Reach, StreamId, Option<Version>);
+
+/// A reader that remembers: a working stream for 30 s, a missing one for 5 s, and one that is changing not at all.
+pub struct CachedStreams {
+    inner: Arc<dyn StreamReader>,
+    system: Arc<dyn System>,
+    entries: Mutex<HashMap<Key, Entry>>,
+}
+
+struct Entry {
+    record: Option<StreamRecord>,
+    expires_at: OffsetDateTime,
+}
+
+impl CachedStreams {
+    /// Remembers what `inner` finds.
+    pub fn new(inner: Arc<dyn StreamReader>, system: Arc<dyn System>) -> Self {
+        Self { inner, system, entries: Mutex::default() }
+    }
+}
+
+#[async_trait::async_trait]
+impl StreamReader for CachedStreams {
+    async fn load(&self, reach: &Reach, id: &StreamId, version: Option<&Version>) -> Result<Option<StreamRecord>, StoreFault> {
+        let key = (reach.clone(), id.clone(), version.cloned());
+        let now = self.system.now();
+        let lock = || self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = lock().get(&key).filter(|entry| now < entry.expires_at) {
+            return Ok(entry.record.clone());
+        }
+        let record = self.inner.load(reach, id, version).await?;
+        let keep_for = match &record {
+            None => Some(MISSING_CACHE_TTL),
+            Some(record) if record.stack.status == Status::Active => Some(CONFIG_CACHE_TTL),
+            Some(_) => None,
+        };
+        let mut entries = lock();
+        match keep_for {
+            Some(ttl) => {
+                if entries.len() >= MAX_ENTRIES {
+                    entries.clear();
+                }
+                entries.insert(key, Entry { record: record.clone(), expires_at: now + ttl });
+            }
+            None => {
+                entries.remove(&key);
+            }
+        }
+        Ok(record)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fakes::{FakeStore, FakeSystem, active_stream, block_on};
+    use std::time::Duration;
+
+    #[test]
+    fn a_stream_is_looked_up_once_within_its_time() {
+        let (store, system) = (Arc::new(FakeStore::default()), Arc::new(FakeSystem::new()));
+        let cache = CachedStreams::new(store.clone(), system.clone());
+        let (record, reach) = (active_stream("refuse-trucks", "1", "waste"), Reach::Owner("waste".parse().unwrap()));
+        let load = || block_on(cache.load(&reach, &record.key.id, None)).unwrap();
+
+        assert!(load().is_none() && load().is_none());
+        assert_eq!(store.calls(), 1, "missing is remembered too");
+        store.insert(record.clone());
+        system.advance(MISSING_CACHE_TTL);
+        assert!(load().is_some() && load().is_some());
+        assert_eq!(store.calls(), 2);
+        system.advance(CONFIG_CACHE_TTL - Duration::from_millis(1));
+        load();
+        assert_eq!(store.calls(), 2);
+        system.advance(Duration::from_millis(1));
+        load();
+        assert_eq!(store.calls(), 3);
+    }
+
+    #[test]
+    fn one_callers_memory_is_not_anothers() {
+        let (store, system) = (Arc::new(FakeStore::default()), Arc::new(FakeSystem::new()));
+        let cache = CachedStreams::new(store.clone(), system);
+        let record = active_stream("refuse-trucks", "1", "waste");
+        store.insert(record.clone());
+        let load = |owner: &str| block_on(cache.load(&Reach::Owner(owner.parse().unwrap()), &record.key.id, None)).unwrap();
+        assert!(load("waste").is_some());
+        assert!(load("other").is_none());
+    }
+}
