@@ -38,6 +38,9 @@ pub enum HistoryFault {
         /// What one query may match.
         limit: usize,
     },
+    /// The range holds more objects with events than one query can remember. They are buffered badly: objects of one event each, say.
+    #[error("the range holds events in too many objects; ask for a narrower one")]
+    TooManyObjects,
     /// The range holds more than can be read while the caller waits.
     #[error("the range holds more than can be read in the time of one request; ask for a narrower one")]
     OutOfTime,
@@ -59,6 +62,8 @@ pub enum HistoryFault {
 pub struct HistoryLimits {
     /// Bytes of events kept in memory; beyond it a page's events are read a second time.
     pub retained_bytes: usize,
+    /// Bytes of the keys of objects with a match, which are always kept.
+    pub key_bytes: usize,
     /// Events that may match.
     pub matches: usize,
     /// Bytes of events on one page, counted as they stand in a Lambda's answer.
@@ -71,6 +76,8 @@ impl Default for HistoryLimits {
     fn default() -> Self {
         Self {
             retained_bytes: HISTORY_RETAINED_BYTES,
+            // Keys are the smaller part by far when objects hold more than a few events each.
+            key_bytes: HISTORY_RETAINED_BYTES,
             matches: MAX_HISTORY_MATCHES,
             page_bytes: MAX_PAGE_BYTES,
             objects_at_once: OBJECTS_AT_ONCE,

@@ -1,5 +1,8 @@
 //! Making and unmaking streams and sinks: record first, then stack, and whatever is left half-done heals on the next read.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
 use time::OffsetDateTime;
 
 use crate::access::Caller;
@@ -93,6 +96,30 @@ pub struct Provisioning<'p> {
     pub system: &'p dyn System,
     /// What stacks are given.
     pub deployment: &'p Deployment,
+    /// Keeps reads from asking about one stack too often.
+    pub pacer: &'p Pacer,
+}
+
+/// Remembers when each stack was last asked about, so that many readers of one stream make few questions.
+#[derive(Debug, Default)]
+pub struct Pacer(Mutex<HashMap<String, OffsetDateTime>>);
+
+/// Stacks remembered at most; forgetting them costs a question.
+const MAX_PACED: usize = 1_000;
+
+impl Pacer {
+    /// Returns whether the stack may be asked about now, and notes that it is.
+    fn may_ask(&self, stack_name: &str, now: OffsetDateTime) -> bool {
+        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if asked.get(stack_name).is_some_and(|last| now - *last < RECONCILE_AFTER) {
+            return false;
+        }
+        if asked.len() >= MAX_PACED {
+            asked.clear();
+        }
+        asked.insert(stack_name.to_owned(), now);
+        true
+    }
 }
 
 impl Provisioning<'_> {
@@ -203,6 +230,7 @@ impl Provisioning<'_> {
         let due: Vec<Part> = record
             .parts()
             .filter(|(_, stack)| stack.status.is_in_progress() && now - stack.since >= RECONCILE_AFTER)
+            .filter(|(_, stack)| self.pacer.may_ask(&stack.stack_name, now))
             .map(|(part, _)| part)
             .collect();
         let mut current = record;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::stack_request::Deployment;
 use crate::access::{Reach, Scope};
 use crate::fakes::{FakeStacks, FakeStore, FakeSystem, block_on};
 use crate::lifecycle::StackStatus;
@@ -11,6 +12,7 @@ struct Bench {
     stacks: FakeStacks,
     system: FakeSystem,
     deployment: Deployment,
+    pacer: Pacer,
 }
 
 impl Bench {
@@ -23,11 +25,11 @@ impl Bench {
             default_shards: 1,
             default_retention_hours: 24,
         };
-        Self { store: FakeStore::default(), stacks, system: FakeSystem::new(), deployment }
+        Self { store: FakeStore::default(), stacks, system: FakeSystem::new(), deployment, pacer: Pacer::default() }
     }
 
     fn provisioning(&self) -> Provisioning<'_> {
-        Provisioning { store: &self.store, stacks: &self.stacks, system: &self.system, deployment: &self.deployment }
+        Provisioning { store: &self.store, stacks: &self.stacks, system: &self.system, deployment: &self.deployment, pacer: &self.pacer }
     }
 
     fn create(&self) -> Result<StreamRecord, ChangeFault> {

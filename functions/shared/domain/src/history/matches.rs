@@ -1,23 +1,11 @@
 //! What a query keeps of the events that match: time and place of each, and their bytes while those are few.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use time::OffsetDateTime;
 
 use crate::history::{HistoryFault, HistoryLimits};
-
-/// A point in time in the order of time. Smaller than an [`OffsetDateTime`], since a query may keep millions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Moment {
-    seconds: i64,
-    nanoseconds: u32,
-}
-
-impl From<OffsetDateTime> for Moment {
-    fn from(at: OffsetDateTime) -> Self {
-        Self { seconds: at.unix_timestamp(), nanoseconds: at.nanosecond() }
-    }
-}
 
 /// Where an event stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,10 +16,12 @@ pub(super) struct Place {
     pub(super) line: u32,
 }
 
-/// An event that matches. Sorts by time, then by place: no two stand at the same one.
+/// An event that matches. Sorts by time, then by place: no two stand at the same one. Small, since a query may keep millions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Match {
-    at: Moment,
+    /// Its time, since 1970.
+    seconds: i64,
+    nanoseconds: u32,
     /// Where it stands.
     pub(super) place: Place,
     /// Its size in a Lambda's answer.
@@ -63,20 +53,25 @@ impl Matches {
     /// Keeps an event.
     ///
     /// # Errors
-    /// [`HistoryFault::TooManyEvents`]; also when the keys alone (a fault of buffering: one object an event) would take as much memory as
-    /// events may.
+    /// [`HistoryFault::TooManyEvents`] or [`HistoryFault::TooManyObjects`].
     pub(super) fn add(&mut self, at: OffsetDateTime, place: Place, key: &str, event: &str) -> Result<(), HistoryFault> {
-        let is_full = self.found.len() >= self.limits.matches || self.key_bytes > self.limits.retained_bytes;
-        let (Ok(length), Ok(answer_bytes), false) = (u32::try_from(event.len()), u32::try_from(answer_bytes(event)), is_full) else {
-            return Err(HistoryFault::TooManyEvents { limit: self.limits.matches });
+        let limit = self.limits.matches;
+        let (Ok(length), Ok(answer_bytes)) = (u32::try_from(event.len()), u32::try_from(answer_bytes(event))) else {
+            return Err(HistoryFault::TooManyEvents { limit });
         };
-        let key_bytes = &mut self.key_bytes;
-        self.keys.entry(place.object).or_insert_with(|| {
-            *key_bytes += key.len();
-            key.to_owned()
-        });
+        if self.found.len() >= limit {
+            return Err(HistoryFault::TooManyEvents { limit });
+        }
+        if let Entry::Vacant(entry) = self.keys.entry(place.object) {
+            self.key_bytes += key.len();
+            entry.insert(key.to_owned());
+        }
+        if self.key_bytes > self.limits.key_bytes {
+            return Err(HistoryFault::TooManyObjects);
+        }
         let start = self.retain(event);
-        self.found.push(Match { at: at.into(), place, answer_bytes, start, length });
+        let (seconds, nanoseconds) = (at.unix_timestamp(), at.nanosecond());
+        self.found.push(Match { seconds, nanoseconds, place, answer_bytes, start, length });
         Ok(())
     }
 
@@ -173,6 +168,15 @@ mod tests {
         let mut matches = Matches::new(HistoryLimits { matches: 1, ..HistoryLimits::default() });
         add(&mut matches, 0, 0, "{}").unwrap();
         assert!(matches!(add(&mut matches, 0, 1, "{}"), Err(HistoryFault::TooManyEvents { limit: 1 })));
+    }
+
+    #[test]
+    fn keys_have_a_budget_of_their_own() {
+        let mut matches = Matches::new(HistoryLimits { key_bytes: 3, ..HistoryLimits::default() });
+        add(&mut matches, 0, 0, "{}").unwrap();
+        add(&mut matches, 1, 1, "{}").unwrap();
+        let other = Place { object: 1, line: 0 };
+        assert!(matches!(matches.add(OffsetDateTime::UNIX_EPOCH, other, "key", "{}"), Err(HistoryFault::TooManyObjects)));
     }
 
     #[test]

@@ -1,0 +1,125 @@
+//! The function on fakes, and one stream `refuse-trucks/1` of the owner `waste`, which wants an event time at `$.time`.
+
+use std::sync::Arc;
+
+use axum::Router;
+use domain::access::Scope;
+use domain::fakes::{FakePublisher, FakeSigningKeys, FakeStore, FakeSystem, PutFault, active_stream};
+use domain::lifecycle::Status;
+use domain::record::StreamRecord;
+use domain::stream_cache::CachedStreams;
+use http_edge::Authenticator;
+use http_edge::testing::{Answer, TestIssuer, event, send};
+use ingest_events::context::Context;
+use ingest_events::routes;
+use serde_json::{Value, json};
+
+/// okdata's route.
+pub(crate) const EVENTS: &str = "/streams/refuse-trucks/1/events";
+/// Moose's route to the newest version.
+pub(crate) const INGEST: &str = "/ingest/refuse-trucks";
+/// Moose's route to one version.
+pub(crate) const INGEST_VERSION: &str = "/ingest/refuse-trucks/1";
+/// Every route.
+pub(crate) const ROUTES: [&str; 3] = [EVENTS, INGEST, INGEST_VERSION];
+/// Where the stream's events go.
+pub(crate) const RAW_STREAM: &str = "dp.green.refuse-trucks.raw.1.json";
+/// An event that the stream takes.
+pub(crate) const TRUCK: &str = r#"{"time":"2018-02-07T01:26:13.840Z","truck":"rubbish 17","litres":240}"#;
+
+/// The function and everything behind it.
+pub(crate) struct Bench {
+    pub(crate) issuer: TestIssuer,
+    pub(crate) keys: Arc<FakeSigningKeys>,
+    pub(crate) store: Arc<FakeStore>,
+    pub(crate) publisher: Arc<FakePublisher>,
+    pub(crate) system: Arc<FakeSystem>,
+    router: Router,
+}
+
+impl Bench {
+    /// Kinesis works.
+    pub(crate) fn new() -> Self {
+        Self::with_script([])
+    }
+
+    /// Kinesis fails by the script, one fault a call; then it works.
+    pub(crate) fn with_script(script: impl IntoIterator<Item = PutFault>) -> Self {
+        let issuer = TestIssuer::default();
+        let keys = Arc::new(FakeSigningKeys::new(vec![issuer.public_key()]));
+        let store = Arc::new(FakeStore::default());
+        store.insert(active_stream("refuse-trucks", "1", "waste"));
+        let publisher = Arc::new(FakePublisher::with_script(script));
+        let system = Arc::new(FakeSystem::new());
+        let context = Context {
+            streams: Arc::new(CachedStreams::new(store.clone(), system.clone())),
+            publisher: publisher.clone(),
+            authenticator: Arc::new(Authenticator::new(&issuer.issuer, keys.clone(), system.clone())),
+            system: system.clone(),
+        };
+        Self { issuer, keys, store, publisher, system, router: routes::app(context) }
+    }
+
+    /// The recorded event of a `POST` with a token that may send events.
+    pub(crate) fn request(&self, path: &str, body: &str) -> Value {
+        event("POST", path, Some(&self.issuer.token("waste", &[Scope::Ingest])), Some(body))
+    }
+
+    /// Posts a body with a token that may send events.
+    pub(crate) async fn post(&self, path: &str, body: &str) -> Answer {
+        self.send(&self.request(path, body)).await
+    }
+
+    /// Sends any recorded event.
+    pub(crate) async fn send(&self, event: &Value) -> Answer {
+        send(&self.router, event).await
+    }
+
+    /// How often AWS was called: the table, Kinesis, the signing keys.
+    pub(crate) fn aws_calls(&self) -> (usize, usize, usize) {
+        (self.store.calls(), self.publisher.calls().len(), self.keys.loads())
+    }
+
+    /// The events on a raw stream, without their partition keys.
+    pub(crate) fn stored(&self, raw_stream: &str) -> Vec<String> {
+        self.publisher.stored(raw_stream).into_iter().map(|(data, _)| data).collect()
+    }
+}
+
+/// The stream, in another status.
+pub(crate) fn stream_in(status: Status) -> StreamRecord {
+    let mut record = active_stream("refuse-trucks", "1", "waste");
+    record.stack.status = status;
+    record
+}
+
+/// An event of exactly this many bytes.
+pub(crate) fn event_of(bytes: usize) -> String {
+    let (head, tail) = (r#"{"time":"2018-02-07T01:26:13Z","x":""#, r#""}"#);
+    format!("{head}{}{tail}", "x".repeat(bytes - head.len() - tail.len()))
+}
+
+/// An array of this many events.
+pub(crate) fn batch_of(count: usize) -> String {
+    let events: Vec<String> = (0..count).map(|n| format!(r#"{{"time":"2018-02-07T01:26:13Z","n":{n}}}"#)).collect();
+    format!("[{}]", events.join(","))
+}
+
+/// What a client sees of an answer: the status, the headers that are contract, and the body. The request id, which differs from run to
+/// run, is the same in header and body and stands as `[request id]`.
+pub(crate) fn shown(answer: &Answer) -> Value {
+    let header = |name: &str| answer.headers.get(name).and_then(|value| value.to_str().ok());
+    let request_id = header("x-request-id");
+    assert!(request_id.is_some_and(|id| !id.is_empty()), "every answer names its request");
+    let mut shown = json!({"status": answer.status, "body": answer.body});
+    if let Some(id) = shown["body"].get_mut("request_id") {
+        assert_eq!(id.as_str(), request_id);
+        *id = json!("[request id]");
+    }
+    for name in ["content-type", "retry-after", "allow", "www-authenticate"] {
+        if let Some(value) = header(name) {
+            shown[name] = json!(value);
+        }
+    }
+    shown
+}

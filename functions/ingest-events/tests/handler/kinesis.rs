@@ -1,0 +1,108 @@
+//! What a client is told when Kinesis does not take everything.
+
+use domain::fakes::PutFault;
+use domain::limits::{MAX_RECORDS_PER_PUT, PUT_ATTEMPTS};
+use insta::assert_json_snapshot;
+
+use crate::bench::{Bench, EVENTS, INGEST, INGEST_VERSION, RAW_STREAM, TRUCK, batch_of, shown};
+
+/// The same fault until the function gives up.
+fn every_time(fault: PutFault) -> Vec<PutFault> {
+    vec![fault; PUT_ATTEMPTS as usize]
+}
+
+fn trucks(numbers: &[u32]) -> Vec<String> {
+    numbers.iter().map(|n| format!(r#"{{"time":"2018-02-07T01:26:13Z","truck":{n}}}"#)).collect()
+}
+
+fn body(events: &[String]) -> String {
+    format!("[{}]", events.join(","))
+}
+
+#[tokio::test]
+async fn a_throttled_record_is_retried_and_its_neighbours_are_not() {
+    let bench = Bench::with_script([PutFault::PartialFailure(vec![1, 3]), PutFault::PartialFailure(vec![1])]);
+    let events = trucks(&[0, 1, 2, 3]);
+    let answer = bench.post(EVENTS, &body(&events)).await;
+    assert_eq!(answer.status, 200);
+    assert!(!answer.headers.contains_key("retry-after"));
+    assert_eq!(bench.publisher.calls(), [events.clone(), trucks(&[1, 3]), trucks(&[3])]);
+    assert_eq!(bench.stored(RAW_STREAM), trucks(&[0, 2, 1, 3]));
+}
+
+#[tokio::test]
+async fn events_that_stay_throttled_are_429_with_results() {
+    let bench = Bench::with_script(every_time(PutFault::Throttle));
+    assert_json_snapshot!(shown(&bench.post(EVENTS, &body(&trucks(&[0, 1]))).await), @"");
+    assert_eq!(bench.publisher.calls(), vec![trucks(&[0, 1]); PUT_ATTEMPTS as usize]);
+}
+
+#[tokio::test]
+async fn one_event_that_stays_throttled_is_429() {
+    let bench = Bench::with_script(every_time(PutFault::Throttle).into_iter().chain(every_time(PutFault::Throttle)));
+    let answer = bench.post(INGEST, TRUCK).await;
+    assert_json_snapshot!(shown(&answer), @"");
+    assert_eq!(shown(&bench.post(EVENTS, TRUCK).await), shown(&answer), "in both dialects");
+    assert_eq!(bench.post(INGEST, TRUCK).await.status, 200, "once Kinesis takes it again");
+}
+
+#[tokio::test]
+async fn a_kinesis_that_does_not_work_is_503() {
+    let bench = Bench::with_script(every_time(PutFault::Unavailable));
+    assert_json_snapshot!(shown(&bench.post(EVENTS, &body(&trucks(&[0]))).await), @"");
+    assert_eq!(bench.publisher.calls().len(), PUT_ATTEMPTS as usize);
+}
+
+#[tokio::test]
+async fn a_kinesis_that_does_not_answer_is_504_and_says_that_events_may_be_there() {
+    let bench = Bench::with_script(every_time(PutFault::TimeoutAfterWrite));
+    assert_json_snapshot!(shown(&bench.post(EVENTS, TRUCK).await), @"");
+    assert!(!bench.stored(RAW_STREAM).is_empty());
+}
+
+#[tokio::test]
+async fn a_fault_that_passes_is_not_seen() {
+    for fault in [PutFault::Throttle, PutFault::Unavailable, PutFault::TimeoutAfterWrite] {
+        let bench = Bench::with_script([fault.clone()]);
+        assert_eq!(bench.post(EVENTS, TRUCK).await.status, 200, "{fault:?}");
+        assert_eq!(bench.publisher.calls().len(), 2, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_batch_that_is_partly_throttled_says_which_events_to_send_again() {
+    let script = [PutFault::PartialFailure(vec![1])].into_iter().chain(vec![PutFault::PartialFailure(vec![0]); 4]);
+    let bench = Bench::with_script(script);
+    assert_json_snapshot!(shown(&bench.post(EVENTS, &body(&trucks(&[0, 1, 2]))).await), @"");
+    assert_eq!(bench.stored(RAW_STREAM), trucks(&[0, 2]));
+}
+
+#[tokio::test]
+async fn a_partly_throttled_batch_is_no_success_on_ingest() {
+    for path in [INGEST, INGEST_VERSION] {
+        let bench = Bench::with_script([PutFault::PartialFailure(vec![0])].into_iter().chain(every_time(PutFault::Throttle)));
+        let answer = bench.post(path, &body(&trucks(&[0, 1]))).await;
+        assert_eq!((answer.status, &answer.body["success"]), (207, &serde_json::json!(false)), "{path}");
+        assert_eq!(answer.headers["retry-after"], "1", "{path}");
+        assert_eq!(answer.body["results"][0]["status"], "retry", "{path}");
+        assert_eq!(answer.body["results"][1]["status"], "accepted", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_rejected_event_beside_a_throttled_one_keeps_its_reason() {
+    let bench = Bench::with_script(every_time(PutFault::Throttle));
+    let batch = format!("[{TRUCK},{{}}]");
+    assert_json_snapshot!(shown(&bench.post(INGEST, &batch).await), @"");
+}
+
+#[tokio::test]
+async fn a_fault_in_one_call_leaves_the_other_calls_of_a_batch_alone() {
+    let bench = Bench::with_script(every_time(PutFault::Throttle));
+    let answer = bench.post(EVENTS, &batch_of(MAX_RECORDS_PER_PUT + 2)).await;
+    assert_eq!(answer.status, 207);
+    let statuses = |from: usize| (from..from + 2).map(|index| answer.body["results"][index]["status"].clone()).collect::<Vec<_>>();
+    assert_eq!(statuses(MAX_RECORDS_PER_PUT - 2), ["retry", "retry"]);
+    assert_eq!(statuses(MAX_RECORDS_PER_PUT), ["accepted", "accepted"]);
+    assert_eq!(bench.stored(RAW_STREAM).len(), 2);
+}

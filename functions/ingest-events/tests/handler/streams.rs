@@ -1,0 +1,135 @@
+//! Which stream takes the events, and what it costs to know.
+
+use std::time::Duration;
+
+use domain::fakes::active_stream;
+use domain::lifecycle::Status;
+use domain::limits::{CONFIG_CACHE_TTL, MISSING_CACHE_TTL};
+use insta::assert_json_snapshot;
+
+use crate::bench::{Bench, EVENTS, INGEST, RAW_STREAM, ROUTES, TRUCK, batch_of, shown, stream_in};
+
+#[tokio::test]
+async fn a_warm_ingest_request_makes_exactly_one_aws_call() {
+    let bench = Bench::new();
+    for path in ROUTES {
+        bench.post(path, TRUCK).await;
+        let (store_calls, puts, key_loads) = bench.aws_calls();
+        let answer = bench.post(path, &batch_of(100)).await;
+        assert_eq!(answer.status, 200, "{path}");
+        assert_eq!(bench.aws_calls(), (store_calls, puts + 1, key_loads), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_cold_request_looks_up_the_stream_and_the_keys_once() {
+    let bench = Bench::new();
+    assert_eq!(bench.aws_calls(), (0, 0, 0));
+    bench.post(EVENTS, TRUCK).await;
+    assert_eq!(bench.aws_calls(), (1, 1, 1));
+}
+
+#[tokio::test]
+async fn a_request_that_puts_nothing_makes_no_aws_call_when_warm() {
+    let bench = Bench::new();
+    bench.post(EVENTS, TRUCK).await;
+    let before = bench.aws_calls();
+    for body in ["[]", "{}", "not json", "[1,2]"] {
+        bench.post(EVENTS, body).await;
+        assert_eq!(bench.aws_calls(), before, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_is_looked_up_again_after_its_time() {
+    let bench = Bench::new();
+    bench.post(EVENTS, TRUCK).await;
+    bench.system.advance(CONFIG_CACHE_TTL - Duration::from_millis(1));
+    bench.post(EVENTS, TRUCK).await;
+    assert_eq!(bench.store.calls(), 1);
+    bench.system.advance(Duration::from_millis(1));
+    bench.post(EVENTS, TRUCK).await;
+    assert_eq!(bench.store.calls(), 2);
+}
+
+#[tokio::test]
+async fn a_stream_that_was_missing_is_found_after_its_time() {
+    let bench = Bench::new();
+    let path = "/ingest/bus-positions";
+    assert_eq!(bench.post(path, TRUCK).await.status, 404);
+    bench.store.insert(active_stream("bus-positions", "1", "waste"));
+    assert_eq!(bench.post(path, TRUCK).await.status, 404, "remembered as missing");
+    bench.system.advance(MISSING_CACHE_TTL);
+    assert_eq!(bench.post(path, TRUCK).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_newest_version_takes_events_that_name_none() {
+    let bench = Bench::new();
+    for version in ["2", "10", "1.1"] {
+        bench.store.insert(active_stream("refuse-trucks", version, "waste"));
+    }
+    assert_eq!(bench.post(INGEST, TRUCK).await.status, 200);
+    assert_eq!(bench.stored("dp.green.refuse-trucks.raw.10.json"), [TRUCK]);
+    assert_eq!(bench.post(EVENTS, TRUCK).await.status, 200);
+    assert_eq!(bench.stored(RAW_STREAM), [TRUCK], "a named version stays that version");
+}
+
+#[tokio::test]
+async fn a_newer_version_takes_over_after_the_cache_time() {
+    let bench = Bench::new();
+    bench.post(INGEST, TRUCK).await;
+    bench.store.insert(active_stream("refuse-trucks", "2", "waste"));
+    bench.post(INGEST, TRUCK).await;
+    assert_eq!(bench.stored(RAW_STREAM).len(), 2);
+    bench.system.advance(CONFIG_CACHE_TTL);
+    bench.post(INGEST, TRUCK).await;
+    assert_eq!(bench.stored("dp.green.refuse-trucks.raw.2.json"), [TRUCK]);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_being_created_asks_to_wait() {
+    let bench = Bench::new();
+    bench.store.insert(stream_in(Status::CreateInProgress));
+    assert_json_snapshot!(shown(&bench.post(EVENTS, TRUCK).await), @"");
+    assert!(bench.publisher.calls().is_empty());
+    bench.store.insert(stream_in(Status::Active));
+    assert_eq!(bench.post(EVENTS, TRUCK).await.status, 200, "at once, not after a cache time");
+}
+
+#[tokio::test]
+async fn a_stream_that_is_being_deleted_is_missing() {
+    let bench = Bench::new();
+    let missing = bench.post("/ingest/no-such-stream", TRUCK).await;
+    for status in [Status::DeleteInProgress, Status::Inactive] {
+        bench.store.insert(stream_in(status));
+        for path in ROUTES {
+            assert_eq!(shown(&bench.post(path, TRUCK).await), shown(&missing), "{path} {status:?}");
+        }
+    }
+    assert!(bench.publisher.calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_stream_that_failed_is_a_conflict() {
+    let bench = Bench::new();
+    bench.store.insert(stream_in(Status::OperationFailed));
+    assert_json_snapshot!(shown(&bench.post(EVENTS, TRUCK).await), @"");
+    assert!(bench.publisher.calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_table_that_does_not_answer_is_503_and_its_reason_stays_inside() {
+    let bench = Bench::new();
+    bench.store.fail_next(1);
+    assert_json_snapshot!(shown(&bench.post(EVENTS, TRUCK).await), @"");
+    assert_eq!(bench.post(EVENTS, TRUCK).await.status, 200, "a failure is not remembered");
+}
+
+#[tokio::test]
+async fn a_warm_request_outlives_an_outage_of_the_table() {
+    let bench = Bench::new();
+    bench.post(EVENTS, TRUCK).await;
+    bench.store.fail_next(usize::MAX);
+    assert_eq!(bench.post(EVENTS, TRUCK).await.status, 200);
+}

@@ -1,0 +1,201 @@
+//! Streams: declare, show, remove.
+
+use std::collections::BTreeMap;
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use domain::access::Caller;
+use domain::document::StreamDocument;
+use domain::ids::{InvalidId, StreamId, StreamKey, Version};
+use domain::record::StreamRecord;
+use http::{StatusCode, header};
+use http_edge::{AuthorizedStream, DocumentBody, Problem, ProblemBody};
+use serde_json::json;
+
+use crate::context::Context;
+use crate::routes::{change_problem, current};
+use crate::views::{LintingErrors, StreamOut, StreamSummary};
+
+/// Lists the caller's streams.
+///
+/// The newest version of a stream stands under its id, older ones under `id/version`.
+#[utoipa::path(
+    get,
+    path = "/streams",
+    tag = "streams",
+    responses(
+        (status = 200, description = "The caller's streams", body = BTreeMap<String, StreamSummary>),
+        (status = "default", description = "401, 403, 503", body = ProblemBody),
+    ),
+    security(("token" = ["manage"])),
+)]
+pub async fn list_streams(
+    State(context): State<Context>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Json<BTreeMap<String, StreamSummary>>, Problem> {
+    let mut newest: BTreeMap<StreamId, Version> = BTreeMap::new();
+    let mut records = Vec::new();
+    for record in context.streams.list(&caller.owner).await? {
+        if let Some(record) = context.provisioning().reconcile(record).await? {
+            let version = newest.entry(record.key.id.clone()).or_insert_with(|| record.key.version.clone());
+            if record.key.version > *version {
+                *version = record.key.version.clone();
+            }
+            records.push(record);
+        }
+    }
+    let now = context.system.now();
+    let name = |record: &StreamRecord| match newest.get(&record.key.id) {
+        Some(version) if *version == record.key.version => record.key.id.to_string(),
+        _ => record.key.to_string(),
+    };
+    Ok(Json(records.iter().map(|record| (name(record), StreamSummary::new(record, now))).collect()))
+}
+
+/// Declares a stream: creates its version `1`.
+#[utoipa::path(
+    post,
+    path = "/streams/{id}",
+    tag = "streams",
+    params(("id", description = "The stream's id", example = "refuse-trucks")),
+    request_body(content = StreamDocument, description = "The stream document; `{}` is a valid one"),
+    responses(
+        (status = 200, description = "Its stack is being created", body = StreamOut),
+        (status = 400, description = "A bad id (problem+json), or faults in the document", body = LintingErrors),
+        (status = 409, description = "The stream exists, or its id belongs to someone else", body = ProblemBody),
+        (status = "default", description = "401, 403, 413, 503", body = ProblemBody),
+    ),
+    security(("token" = ["manage"])),
+)]
+pub async fn create_first_version(
+    State(context): State<Context>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    DocumentBody(body): DocumentBody,
+) -> Result<Response, Problem> {
+    let id: StreamId = id.parse().map_err(|error| bad_id("/id", &error))?;
+    if let Some(existing) = context.streams.load(&caller.reach(), &id, None).await? {
+        return Err(Problem::conflict(format!("stream {} already exists", existing.key)));
+    }
+    create(&context, &caller, StreamKey { id, version: Version::first() }, &body, StatusCode::OK).await
+}
+
+/// Declares a version of a stream.
+#[utoipa::path(
+    post,
+    path = "/streams/{id}/{version}",
+    tag = "streams",
+    params(("id", description = "The stream's id", example = "refuse-trucks"), ("version", description = "One to three numbers", example = "1")),
+    request_body(content = StreamDocument, description = "The stream document; `{}` is a valid one"),
+    responses(
+        (status = 201, description = "Its stack is being created", body = StreamOut),
+        (status = 400, description = "A bad id or version (problem+json), or faults in the document", body = LintingErrors),
+        (status = 409, description = "The stream exists, or its id belongs to someone else", body = ProblemBody),
+        (status = "default", description = "401, 403, 413, 503", body = ProblemBody),
+    ),
+    security(("token" = ["manage"])),
+)]
+pub async fn create_version(
+    State(context): State<Context>,
+    Extension(caller): Extension<Caller>,
+    Path((id, version)): Path<(String, String)>,
+    DocumentBody(body): DocumentBody,
+) -> Result<Response, Problem> {
+    let id = id.parse().map_err(|error| bad_id("/id", &error))?;
+    let version = version.parse().map_err(|error| bad_id("/version", &error))?;
+    create(&context, &caller, StreamKey { id, version }, &body, StatusCode::CREATED).await
+}
+
+async fn create(context: &Context, caller: &Caller, key: StreamKey, body: &str, success: StatusCode) -> Result<Response, Problem> {
+    let document = match StreamDocument::parse(body) {
+        Ok(document) => document,
+        // Bento's shape, on every route that takes a document.
+        Err(faults) => return Ok((StatusCode::BAD_REQUEST, Json(json!(LintingErrors { linting_errors: faults }))).into_response()),
+    };
+    let created = context.provisioning().create_stream(caller, caller.owner.clone(), key, document).await;
+    let record = created.map_err(change_problem)?;
+    let location = format!("/streams/{}", record.key);
+    Ok((success, [(header::LOCATION, location)], Json(StreamOut::new(&record, context.system.now()))).into_response())
+}
+
+fn bad_id(pointer: &str, error: &InvalidId) -> Problem {
+    Problem::bad_request(error.to_string()).with_error(pointer, error.to_string())
+}
+
+/// Shows the newest version of a stream.
+#[utoipa::path(
+    get,
+    path = "/streams/{id}",
+    tag = "streams",
+    params(("id", description = "The stream's id")),
+    responses(
+        (status = 200, description = "The stream", body = StreamOut),
+        (status = "default", description = "401, 403, 404, 503", body = ProblemBody),
+    ),
+    security(("token" = ["manage"])),
+)]
+pub async fn get_stream(State(context): State<Context>, AuthorizedStream(record): AuthorizedStream) -> Result<Json<StreamOut>, Problem> {
+    let record = current(&context, record).await?;
+    Ok(Json(StreamOut::new(&record, context.system.now())))
+}
+
+/// Shows a version of a stream.
+#[utoipa::path(
+    get,
+    path = "/streams/{id}/{version}",
+    tag = "streams",
+    params(("id", description = "The stream's id"), ("version", description = "The stream's version")),
+    responses(
+        (status = 200, description = "The stream; while its deletion runs, too", body = StreamOut),
+        (status = "default", description = "401, 403, 404, 503", body = ProblemBody),
+    ),
+    security(("token" = ["manage"])),
+)]
+pub async fn get_version(context: State<Context>, stream: AuthorizedStream) -> Result<Json<StreamOut>, Problem> {
+    get_stream(context, stream).await
+}
+
+/// Removes the newest version of a stream. Data that its sinks wrote stays.
+#[utoipa::path(
+    delete,
+    path = "/streams/{id}",
+    tag = "streams",
+    params(("id", description = "The stream's id")),
+    responses(
+        (status = 200, description = "Its stack is being deleted", body = StreamOut),
+        (status = 409, description = "It has sinks, or a stack operation runs", body = ProblemBody),
+        (status = "default", description = "401, 403, 404, 503", body = ProblemBody),
+    ),
+    security(("token" = ["manage"])),
+)]
+pub async fn delete_stream(
+    State(context): State<Context>,
+    Extension(caller): Extension<Caller>,
+    AuthorizedStream(record): AuthorizedStream,
+) -> Result<Json<StreamOut>, Problem> {
+    let record = current(&context, record).await?;
+    let deleted = context.provisioning().delete_stream(&caller, record).await;
+    Ok(Json(StreamOut::new(&deleted.map_err(change_problem)?, context.system.now())))
+}
+
+/// Removes a version of a stream. Data that its sinks wrote stays.
+#[utoipa::path(
+    delete,
+    path = "/streams/{id}/{version}",
+    tag = "streams",
+    params(("id", description = "The stream's id"), ("version", description = "The stream's version")),
+    responses(
+        (status = 200, description = "Its stack is being deleted", body = StreamOut),
+        (status = 409, description = "It has sinks, or a stack operation runs", body = ProblemBody),
+        (status = "default", description = "401, 403, 404, 503", body = ProblemBody),
+    ),
+    security(("token" = ["manage"])),
+)]
+pub async fn delete_version(
+    context: State<Context>,
+    caller: Extension<Caller>,
+    stream: AuthorizedStream,
+) -> Result<Json<StreamOut>, Problem> {
+    delete_stream(context, caller, stream).await
+}
