@@ -2,7 +2,7 @@
 
 use domain::fakes::PutFault;
 use domain::limits::{MAX_RECORDS_PER_PUT, PUT_ATTEMPTS};
-use insta::assert_json_snapshot;
+use insta::assert_snapshot;
 
 use crate::bench::{Bench, EVENTS, INGEST, INGEST_VERSION, RAW_STREAM, TRUCK, batch_of, shown};
 
@@ -33,7 +33,7 @@ async fn a_throttled_record_is_retried_and_its_neighbours_are_not() {
 #[tokio::test]
 async fn events_that_stay_throttled_are_429_with_results() {
     let bench = Bench::with_script(every_time(PutFault::Throttle));
-    assert_json_snapshot!(shown(&bench.post(EVENTS, &body(&trucks(&[0, 1]))).await), @"");
+    assert_snapshot!(shown(&bench.post(EVENTS, &body(&trucks(&[0, 1]))).await), @"");
     assert_eq!(bench.publisher.calls(), vec![trucks(&[0, 1]); PUT_ATTEMPTS as usize]);
 }
 
@@ -41,7 +41,7 @@ async fn events_that_stay_throttled_are_429_with_results() {
 async fn one_event_that_stays_throttled_is_429() {
     let bench = Bench::with_script(every_time(PutFault::Throttle).into_iter().chain(every_time(PutFault::Throttle)));
     let answer = bench.post(INGEST, TRUCK).await;
-    assert_json_snapshot!(shown(&answer), @"");
+    assert_snapshot!(shown(&answer), @"");
     assert_eq!(shown(&bench.post(EVENTS, TRUCK).await), shown(&answer), "in both dialects");
     assert_eq!(bench.post(INGEST, TRUCK).await.status, 200, "once Kinesis takes it again");
 }
@@ -49,15 +49,24 @@ async fn one_event_that_stays_throttled_is_429() {
 #[tokio::test]
 async fn a_kinesis_that_does_not_work_is_503() {
     let bench = Bench::with_script(every_time(PutFault::Unavailable));
-    assert_json_snapshot!(shown(&bench.post(EVENTS, &body(&trucks(&[0]))).await), @"");
+    assert_snapshot!(shown(&bench.post(EVENTS, &body(&trucks(&[0]))).await), @"");
     assert_eq!(bench.publisher.calls().len(), PUT_ATTEMPTS as usize);
 }
 
 #[tokio::test]
 async fn a_kinesis_that_does_not_answer_is_504_and_says_that_events_may_be_there() {
     let bench = Bench::with_script(every_time(PutFault::TimeoutAfterWrite));
-    assert_json_snapshot!(shown(&bench.post(EVENTS, TRUCK).await), @"");
+    assert_snapshot!(shown(&bench.post(EVENTS, TRUCK).await), @"");
     assert!(!bench.stored(RAW_STREAM).is_empty());
+}
+
+#[tokio::test]
+async fn a_time_out_is_not_forgotten_when_throttling_follows() {
+    let throttled = every_time(PutFault::Throttle).into_iter().skip(1);
+    let bench = Bench::with_script([PutFault::TimeoutAfterWrite].into_iter().chain(throttled));
+    let answer = bench.post(EVENTS, TRUCK).await;
+    assert_eq!(bench.stored(RAW_STREAM), [TRUCK], "it was written, though nobody heard so");
+    assert_eq!(answer.status, 504, "{}", shown(&answer));
 }
 
 #[tokio::test]
@@ -73,7 +82,7 @@ async fn a_fault_that_passes_is_not_seen() {
 async fn a_batch_that_is_partly_throttled_says_which_events_to_send_again() {
     let script = [PutFault::PartialFailure(vec![1])].into_iter().chain(vec![PutFault::PartialFailure(vec![0]); 4]);
     let bench = Bench::with_script(script);
-    assert_json_snapshot!(shown(&bench.post(EVENTS, &body(&trucks(&[0, 1, 2]))).await), @"");
+    assert_snapshot!(shown(&bench.post(EVENTS, &body(&trucks(&[0, 1, 2]))).await), @"");
     assert_eq!(bench.stored(RAW_STREAM), trucks(&[0, 2]));
 }
 
@@ -93,7 +102,7 @@ async fn a_partly_throttled_batch_is_no_success_on_ingest() {
 async fn a_rejected_event_beside_a_throttled_one_keeps_its_reason() {
     let bench = Bench::with_script(every_time(PutFault::Throttle));
     let batch = format!("[{TRUCK},{{}}]");
-    assert_json_snapshot!(shown(&bench.post(INGEST, &batch).await), @"");
+    assert_snapshot!(shown(&bench.post(INGEST, &batch).await), @"");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What a client reads about its events, in both dialects.
 
 use domain::limits::{DEFAULT_MAX_EVENT_BYTES, MAX_EVENTS_PER_REQUEST, MAX_RECORDS_PER_PUT};
-use insta::assert_json_snapshot;
+use insta::assert_snapshot;
 
 use crate::bench::{Bench, EVENTS, INGEST, INGEST_VERSION, RAW_STREAM, ROUTES, TRUCK, batch_of, event_of, shown};
 
@@ -11,9 +11,9 @@ const BAD_TIME: &str = r#"{"time":"yesterday","truck":"rubbish 19"}"#;
 #[tokio::test]
 async fn one_event_is_accepted_on_every_route() {
     let bench = Bench::new();
-    assert_json_snapshot!(shown(&bench.post(EVENTS, TRUCK).await), @"");
-    assert_json_snapshot!(shown(&bench.post(INGEST, TRUCK).await), @"");
-    assert_json_snapshot!(shown(&bench.post(INGEST_VERSION, TRUCK).await), @"");
+    assert_snapshot!(shown(&bench.post(EVENTS, TRUCK).await), @"");
+    assert_snapshot!(shown(&bench.post(INGEST, TRUCK).await), @"");
+    assert_snapshot!(shown(&bench.post(INGEST_VERSION, TRUCK).await), @"");
     assert_eq!(bench.stored(RAW_STREAM), [TRUCK; 3]);
 }
 
@@ -21,31 +21,32 @@ async fn one_event_is_accepted_on_every_route() {
 async fn a_batch_is_answered_event_by_event_on_every_route() {
     let bench = Bench::new();
     let batch = batch_of(2);
-    assert_json_snapshot!(shown(&bench.post(EVENTS, &batch).await), @"");
-    assert_json_snapshot!(shown(&bench.post(INGEST, &batch).await), @"");
-    assert_json_snapshot!(shown(&bench.post(INGEST_VERSION, &batch).await), @"");
+    assert_snapshot!(shown(&bench.post(EVENTS, &batch).await), @"");
+    assert_snapshot!(shown(&bench.post(INGEST, &batch).await), @"");
+    assert_snapshot!(shown(&bench.post(INGEST_VERSION, &batch).await), @"");
     assert_eq!(bench.stored(RAW_STREAM).len(), 6);
 }
 
 #[tokio::test]
 async fn an_empty_batch_is_accepted_and_nothing_is_put() {
     let bench = Bench::new();
-    assert_json_snapshot!(shown(&bench.post(EVENTS, "[]").await), @"");
-    assert_json_snapshot!(shown(&bench.post(INGEST, " [ ] ").await), @"");
-    assert_json_snapshot!(shown(&bench.post(INGEST_VERSION, "[]").await), @"");
+    assert_snapshot!(shown(&bench.post(EVENTS, "[]").await), @"");
+    assert_snapshot!(shown(&bench.post(INGEST, " [ ] ").await), @"");
+    assert_snapshot!(shown(&bench.post(INGEST_VERSION, "[]").await), @"");
     assert!(bench.publisher.calls().is_empty());
 }
 
 #[tokio::test]
 async fn a_batch_of_one_is_still_a_batch() {
     let bench = Bench::new();
-    assert_json_snapshot!(shown(&bench.post(INGEST, &format!("[{TRUCK}]")).await), @"");
+    assert_snapshot!(shown(&bench.post(INGEST, &format!("[{TRUCK}]")).await), @"");
 }
 
 #[tokio::test]
 async fn events_keep_their_own_bytes() {
     let bench = Bench::new();
-    let events = [r#"{ "time" : "2018-02-07T01:26:13Z", "big": 12345678901234567890123 }"#, r#"{"time":"2018-02-07T01:26:13Z","a":1.0,"a":"Ø"}"#];
+    let events =
+        [r#"{ "time" : "2018-02-07T01:26:13Z", "big": 12345678901234567890123 }"#, r#"{"time":"2018-02-07T01:26:13Z","a":1.0,"a":"Ø"}"#];
     assert_eq!(bench.post(EVENTS, &format!(" [ {} ,\n {} ] ", events[0], events[1])).await.status, 200);
     assert_eq!(bench.stored(RAW_STREAM), events);
 }
@@ -54,7 +55,7 @@ async fn events_keep_their_own_bytes() {
 async fn a_bad_event_in_a_batch_is_rejected_by_index_and_its_neighbours_are_accepted() {
     let bench = Bench::new();
     let batch = format!(r#"[{TRUCK},{NO_TIME},{BAD_TIME},7,{TRUCK}]"#);
-    assert_json_snapshot!(shown(&bench.post(EVENTS, &batch).await), @"");
+    assert_snapshot!(shown(&bench.post(EVENTS, &batch).await), @"");
     assert_eq!(bench.stored(RAW_STREAM), [TRUCK, TRUCK]);
 }
 
@@ -62,7 +63,7 @@ async fn a_bad_event_in_a_batch_is_rejected_by_index_and_its_neighbours_are_acce
 async fn a_mixed_batch_is_no_success_on_ingest() {
     let bench = Bench::new();
     let batch = format!("[{NO_TIME},{TRUCK}]");
-    assert_json_snapshot!(shown(&bench.post(INGEST, &batch).await), @"");
+    assert_snapshot!(shown(&bench.post(INGEST, &batch).await), @"");
     assert_eq!(bench.post(INGEST_VERSION, &batch).await.status, 207);
     assert_eq!(bench.stored(RAW_STREAM), [TRUCK, TRUCK]);
 }
@@ -72,7 +73,7 @@ async fn a_batch_without_a_valid_event_is_a_bad_request_with_results() {
     let bench = Bench::new();
     let batch = format!("[null,{BAD_TIME}]");
     let answer = bench.post(EVENTS, &batch).await;
-    assert_json_snapshot!(shown(&answer), @"");
+    assert_snapshot!(shown(&answer), @"");
     for path in [INGEST, INGEST_VERSION] {
         assert_eq!(shown(&bench.post(path, &batch).await), shown(&answer), "{path}");
     }
@@ -83,7 +84,7 @@ async fn a_batch_without_a_valid_event_is_a_bad_request_with_results() {
 async fn one_invalid_event_alone_is_a_bad_request_with_errors() {
     let bench = Bench::new();
     let answer = bench.post(EVENTS, NO_TIME).await;
-    assert_json_snapshot!(shown(&answer), @"");
+    assert_snapshot!(shown(&answer), @"");
     for path in [INGEST, INGEST_VERSION] {
         assert_eq!(shown(&bench.post(path, NO_TIME).await), shown(&answer), "{path}");
     }
@@ -93,7 +94,7 @@ async fn one_invalid_event_alone_is_a_bad_request_with_errors() {
 #[tokio::test]
 async fn a_value_that_is_no_object_is_a_bad_request() {
     let bench = Bench::new();
-    assert_json_snapshot!(shown(&bench.post(EVENTS, "42").await), @"");
+    assert_snapshot!(shown(&bench.post(EVENTS, "42").await), @"");
     for body in ["\"text\"", "null", "true", "-1.5"] {
         assert_eq!(bench.post(INGEST, body).await.status, 400, "{body}");
     }
@@ -105,7 +106,7 @@ async fn json_that_not_every_reader_takes_is_rejected() {
     let bench = Bench::new();
     let deep = format!(r#"{{"time":"2018-02-07T01:26:13Z","a":{}{}}}"#, "[".repeat(64), "]".repeat(64));
     let lone_surrogate = r#"{"time":"2018-02-07T01:26:13Z","a":"\ud83d"}"#;
-    assert_json_snapshot!(shown(&bench.post(EVENTS, &format!("[{deep},{lone_surrogate}]")).await), @"");
+    assert_snapshot!(shown(&bench.post(EVENTS, &format!("[{deep},{lone_surrogate}]")).await), @"");
 }
 
 #[tokio::test]
@@ -115,7 +116,7 @@ async fn an_event_that_is_too_large_alone_is_413() {
     for path in ROUTES {
         assert_eq!(bench.post(path, &event_of(limit)).await.status, 200, "{path}: exactly the limit");
     }
-    assert_json_snapshot!(shown(&bench.post(EVENTS, &event_of(limit + 1)).await), @"");
+    assert_snapshot!(shown(&bench.post(EVENTS, &event_of(limit + 1)).await), @"");
     assert_eq!(bench.post(INGEST, &event_of(limit + 1)).await.status, 413);
     assert_eq!(bench.publisher.calls().len(), ROUTES.len());
 }
@@ -124,7 +125,7 @@ async fn an_event_that_is_too_large_alone_is_413() {
 async fn an_event_that_is_too_large_in_a_batch_is_rejected_by_index() {
     let bench = Bench::new();
     let too_large = event_of(DEFAULT_MAX_EVENT_BYTES as usize + 1);
-    assert_json_snapshot!(shown(&bench.post(EVENTS, &format!("[{TRUCK},{too_large}]")).await), @"");
+    assert_snapshot!(shown(&bench.post(EVENTS, &format!("[{TRUCK},{too_large}]")).await), @"");
     assert_eq!(bench.stored(RAW_STREAM), [TRUCK]);
 }
 

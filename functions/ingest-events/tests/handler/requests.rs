@@ -1,7 +1,7 @@
 //! What every request gets: a route or a plain refusal, and a name.
 
 use http_edge::testing::event;
-use insta::assert_json_snapshot;
+use insta::assert_snapshot;
 use serde_json::json;
 
 use crate::bench::{Bench, EVENTS, INGEST, INGEST_VERSION, TRUCK, shown};
@@ -9,9 +9,9 @@ use crate::bench::{Bench, EVENTS, INGEST, INGEST_VERSION, TRUCK, shown};
 #[tokio::test]
 async fn a_wrong_method_is_405_and_names_the_right_ones() {
     let bench = Bench::new();
-    assert_json_snapshot!(shown(&bench.send(&event("PUT", INGEST, None, Some(TRUCK))).await), @"");
+    assert_snapshot!(shown(&bench.send(&event("PUT", INGEST, None, Some(TRUCK))).await), @"");
     // Reading events is another function's route; the path has it all the same.
-    assert_json_snapshot!(shown(&bench.send(&event("DELETE", EVENTS, None, None)).await), @"");
+    assert_snapshot!(shown(&bench.send(&event("DELETE", EVENTS, None, None)).await), @"");
     for method in ["GET", "HEAD", "PATCH", "DELETE"] {
         let answer = bench.send(&event(method, INGEST_VERSION, None, None)).await;
         assert_eq!(answer.status, 405, "{method}");
@@ -22,7 +22,7 @@ async fn a_wrong_method_is_405_and_names_the_right_ones() {
 #[tokio::test]
 async fn an_unknown_path_is_a_problem_too() {
     let bench = Bench::new();
-    assert_json_snapshot!(shown(&bench.post("/nowhere", TRUCK).await), @"");
+    assert_snapshot!(shown(&bench.post("/nowhere", TRUCK).await), @"");
     for path in ["/", "/ingest", "/ingest/", "/ingest/refuse-trucks/1/2", "/streams/refuse-trucks/1/events/7"] {
         assert_eq!(bench.post(path, TRUCK).await.status, 404, "{path}");
     }

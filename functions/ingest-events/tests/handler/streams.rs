@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::fakes::active_stream;
 use domain::lifecycle::Status;
 use domain::limits::{CONFIG_CACHE_TTL, MISSING_CACHE_TTL};
-use insta::assert_json_snapshot;
+use insta::assert_snapshot;
 
 use crate::bench::{Bench, EVENTS, INGEST, RAW_STREAM, ROUTES, TRUCK, batch_of, shown, stream_in};
 
@@ -91,7 +91,7 @@ async fn a_newer_version_takes_over_after_the_cache_time() {
 async fn a_stream_that_is_being_created_asks_to_wait() {
     let bench = Bench::new();
     bench.store.insert(stream_in(Status::CreateInProgress));
-    assert_json_snapshot!(shown(&bench.post(EVENTS, TRUCK).await), @"");
+    assert_snapshot!(shown(&bench.post(EVENTS, TRUCK).await), @"");
     assert!(bench.publisher.calls().is_empty());
     bench.store.insert(stream_in(Status::Active));
     assert_eq!(bench.post(EVENTS, TRUCK).await.status, 200, "at once, not after a cache time");
@@ -114,7 +114,7 @@ async fn a_stream_that_is_being_deleted_is_missing() {
 async fn a_stream_that_failed_is_a_conflict() {
     let bench = Bench::new();
     bench.store.insert(stream_in(Status::OperationFailed));
-    assert_json_snapshot!(shown(&bench.post(EVENTS, TRUCK).await), @"");
+    assert_snapshot!(shown(&bench.post(EVENTS, TRUCK).await), @"");
     assert!(bench.publisher.calls().is_empty());
 }
 
@@ -122,7 +122,7 @@ async fn a_stream_that_failed_is_a_conflict() {
 async fn a_table_that_does_not_answer_is_503_and_its_reason_stays_inside() {
     let bench = Bench::new();
     bench.store.fail_next(1);
-    assert_json_snapshot!(shown(&bench.post(EVENTS, TRUCK).await), @"");
+    assert_snapshot!(shown(&bench.post(EVENTS, TRUCK).await), @"");
     assert_eq!(bench.post(EVENTS, TRUCK).await.status, 200, "a failure is not remembered");
 }
 

@@ -113,7 +113,8 @@ pub async fn disable_sink(
 }
 
 fn kind_of(text: &str) -> Result<SinkKind, Problem> {
-    text.parse().map_err(|error: domain::record::UnknownSinkKind| Problem::bad_request(error.to_string()).with_error("/type", error.to_string()))
+    text.parse()
+        .map_err(|error: domain::record::UnknownSinkKind| Problem::bad_request(error.to_string()).with_error("/type", error.to_string()))
 }
 
 fn one_sink(record: &StreamRecord, kind: SinkKind) -> Result<SinkOut, Problem> {

@@ -48,9 +48,11 @@ impl CloudFormation {
     async fn adopt(&self, request: &StackRequest) -> Result<String, ProvisionFault> {
         let existing = self.stack(&request.name).await?;
         let stack = existing.ok_or_else(|| ProvisionFault::Transient("the stack is there and is not".to_owned()))?;
-        let is_ours = request.tags.iter().filter(|(key, _)| key.starts_with("millrace:")).all(|(key, value)| {
-            stack.tags().iter().any(|tag| tag.key() == Some(key.as_str()) && tag.value() == Some(value.as_str()))
-        });
+        let is_ours = request
+            .tags
+            .iter()
+            .filter(|(key, _)| key.starts_with("millrace:"))
+            .all(|(key, value)| stack.tags().iter().any(|tag| tag.key() == Some(key.as_str()) && tag.value() == Some(value.as_str())));
         match stack.stack_id {
             Some(stack_id) if is_ours => Ok(stack_id),
             _ => Err(ProvisionFault::Refused(format!("a foreign stack has the name {}", request.name))),
@@ -82,7 +84,8 @@ impl StackProvisioner for CloudFormation {
             Part::Stream => self.templates.stream,
             Part::Sink(SinkKind::S3) => self.templates.sink_s3,
         };
-        let parameters = request.parameters.iter().map(|(key, value)| Parameter::builder().parameter_key(*key).parameter_value(value).build());
+        let parameters =
+            request.parameters.iter().map(|(key, value)| Parameter::builder().parameter_key(*key).parameter_value(value).build());
         let tags = request.tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build());
         let answer = self
             .client
@@ -100,7 +103,9 @@ impl StackProvisioner for CloudFormation {
             .await;
         match answer {
             Ok(output) => output.stack_id.ok_or_else(|| ProvisionFault::Transient("no stack id in the answer".to_owned())),
-            Err(error) if matches!(error.code(), Some("AlreadyExistsException" | "TokenAlreadyExistsException")) => self.adopt(request).await,
+            Err(error) if matches!(error.code(), Some("AlreadyExistsException" | "TokenAlreadyExistsException")) => {
+                self.adopt(request).await
+            }
             Err(error) => Err(fault(error)),
         }
     }
@@ -119,7 +124,8 @@ impl StackProvisioner for CloudFormation {
         let Some(status) = stack.stack_status().and_then(|status| status.as_str().parse().ok()) else {
             return Err(ProvisionFault::Transient(format!("unexpected stack status {:?}", stack.stack_status())));
         };
-        let has_failed = stack.stack_status().is_some_and(|status| status.as_str().contains("ROLLBACK") || status.as_str().ends_with("FAILED"));
+        let has_failed =
+            stack.stack_status().is_some_and(|status| status.as_str().contains("ROLLBACK") || status.as_str().ends_with("FAILED"));
         let reason = if has_failed { self.reason(&stack).await } else { None };
         let stack_id = stack.stack_id.ok_or_else(|| ProvisionFault::Transient("a stack without an id".to_owned()))?;
         Ok(Some(StackNews { stack_id, status, reason, at: OffsetDateTime::now_utc() }))

@@ -9,7 +9,18 @@ use time::OffsetDateTime;
 
 use crate::fakes::lock;
 use crate::history::{Line, Listing, StoredObject, StoredObjects, Visitor};
+use crate::lifecycle::{StackState, Status};
+use crate::record::{S3Settings, SinkKind, SinkRecord, StreamRecord};
 use crate::store::StoreFault;
+
+/// Gives a stream an S3 sink whose stack stands so.
+#[must_use]
+pub fn with_s3_sink(mut record: StreamRecord, status: Status) -> StreamRecord {
+    let stack = StackState { status, ..StackState::creating(format!("{}-sink-s3", record.stack.stack_name), record.created_at) };
+    let (updated_at, updated_by) = (record.updated_at, record.updated_by.clone());
+    record.sinks.insert(SinkKind::S3, SinkRecord { settings: S3Settings::default(), stack, updated_at, updated_by });
+    record
+}
 
 /// What goes wrong when an object is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

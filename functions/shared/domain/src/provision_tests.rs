@@ -1,9 +1,9 @@
 use super::*;
-use crate::stack_request::Deployment;
 use crate::access::{Reach, Scope};
 use crate::fakes::{FakeStacks, FakeStore, FakeSystem, block_on};
 use crate::lifecycle::StackStatus;
 use crate::names::Naming;
+use crate::stack_request::Deployment;
 use crate::store::{StackIndex, StreamReader};
 use std::time::Duration;
 

@@ -59,7 +59,8 @@ pub(super) fn signing_key(kid: &str) -> Item {
 
 /// A stream's item. `faulty` stands only on those with a failed part: the sparse index holds no others.
 pub(super) fn stream_item(record: &StreamRecord) -> Result<Item, StoreFault> {
-    let json = serde_json::to_string(record).map_err(|error| StoreFault { message: "could not write a record".into(), source: Some(error.into()) })?;
+    let json = serde_json::to_string(record)
+        .map_err(|error| StoreFault { message: "could not write a record".into(), source: Some(error.into()) })?;
     let mut item = stream_key(&record.owner, &record.key);
     item.insert("record".to_owned(), text(json));
     item.insert("revision".to_owned(), number(record.revision));
@@ -92,5 +93,6 @@ pub(super) fn stack_item(record: &StreamRecord, part: Part, stack_name: &str) ->
 /// Reads an attribute that holds JSON.
 pub(super) fn parsed<T: serde::de::DeserializeOwned>(item: &Item, attribute: &str) -> Result<T, StoreFault> {
     let text = item.get(attribute).and_then(|value| value.as_s().ok()).map_or("", String::as_str);
-    serde_json::from_str(text).map_err(|error| StoreFault { message: format!("unreadable attribute {attribute}"), source: Some(error.into()) })
+    serde_json::from_str(text)
+        .map_err(|error| StoreFault { message: format!("unreadable attribute {attribute}"), source: Some(error.into()) })
 }

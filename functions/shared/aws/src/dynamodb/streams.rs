@@ -12,7 +12,10 @@ use domain::record::StreamRecord;
 use domain::store::{StoreFault, StreamReader, StreamStore, StreamWriter, WriteFault};
 
 use super::Table;
-use super::items::{Item, claim_key, number, owner_partition, source_item, source_key, stack_item, stack_key, stream_item, stream_key, stream_record, text, versions_prefix};
+use super::items::{
+    Item, claim_key, number, owner_partition, source_item, source_key, stack_item, stack_key, stream_item, stream_key, stream_record, text,
+    versions_prefix,
+};
 use crate::fault::store_fault;
 
 /// How often a transaction that met another one is tried.
@@ -52,7 +55,8 @@ impl StreamStore for Table {
             .condition_expression("attribute_not_exists(#owner) OR #owner = :owner")
             .expression_attribute_names("#owner", "owner")
             .expression_attribute_values(":owner", text(record.owner.as_str()));
-        let put = Put::builder().table_name(&self.name).set_item(Some(stream_item(record)?)).condition_expression("attribute_not_exists(pk)");
+        let put =
+            Put::builder().table_name(&self.name).set_item(Some(stream_item(record)?)).condition_expression("attribute_not_exists(pk)");
         let mut writes = vec![
             TransactWriteItem::builder().update(claim.build().map_err(incomplete)?).build(),
             TransactWriteItem::builder().put(put.build().map_err(incomplete)?).build(),

@@ -1,10 +1,9 @@
 use super::*;
 use crate::document::StreamDocument;
-use crate::fake_objects::{FakeObjects, ReadFault};
-use crate::fakes::{FakeSystem, block_on};
-use crate::lifecycle::StackState;
+use crate::fake_objects::{FakeObjects, ReadFault, with_s3_sink};
+use crate::fakes::{FakeSystem, active_stream, block_on};
 use crate::publish::Deadline;
-use crate::record::{SinkRecord, StreamResources, rfc3339_text};
+use crate::record::rfc3339_text;
 use crate::system::System;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -15,34 +14,12 @@ use time::{OffsetDateTime, UtcOffset};
 const PREFIX: &str = "processed/red/refuse-trucks/version=1/";
 const NOON: OffsetDateTime = datetime!(2018-02-07 12:00 UTC);
 
-fn stack(status: Status) -> StackState {
-    let mut stack = StackState::creating("stack".into(), NOON);
-    stack.status = status;
-    stack
-}
-
 fn record(document: &str, sink: Option<Status>) -> StreamRecord {
-    let sink =
-        sink.map(|status| SinkRecord { settings: Default::default(), stack: stack(status), updated_at: NOON, updated_by: "kari".into() });
-    StreamRecord {
-        key: crate::ids::StreamKey { id: "refuse-trucks".parse().unwrap(), version: "1".parse().unwrap() },
-        owner: "waste".parse().unwrap(),
-        ingest_id: "is-00000000".parse().unwrap(),
-        document: StreamDocument::parse(document).unwrap(),
-        resources: StreamResources {
-            raw_stream: "raw".into(),
-            processed_stream: "processed".into(),
-            dead_letter_stream: "dead".into(),
-            shards: 1,
-            retention_hours: 24,
-        },
-        stack: stack(Status::Active),
-        sinks: sink.map(|sink| (SinkKind::S3, sink)).into_iter().collect(),
-        created_at: NOON,
-        created_by: "kari".into(),
-        updated_at: NOON,
-        updated_by: "kari".into(),
-        revision: 1,
+    let mut record = active_stream("refuse-trucks", "1", "waste");
+    record.document = StreamDocument::parse(document).unwrap();
+    match sink {
+        Some(status) => with_s3_sink(record, status),
+        None => record,
     }
 }
 

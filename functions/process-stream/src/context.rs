@@ -1,0 +1,88 @@
+//! What is kept warm between batches.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws::dynamodb::Table;
+use aws::environment::{BadEnvironment, Environment, process};
+use aws::firehose::Firehose;
+use aws::host_system::HostSystem;
+use aws::kinesis::Kinesis;
+use domain::dead_letter::DeadLetters;
+use domain::limits::CONFIG_CACHE_TTL;
+use domain::process::Route;
+use domain::publish::EventPublisher;
+use domain::store::{Routes, StoreFault};
+use domain::system::System;
+use time::OffsetDateTime;
+
+/// Settings of this function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// `TABLE_NAME`: the table.
+    pub table_name: String,
+}
+
+impl Settings {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// Every variable that is missing.
+    pub fn from_env() -> Result<Self, BadEnvironment> {
+        let mut environment = Environment::new(&process);
+        let settings = Self { table_name: environment.text("TABLE_NAME") };
+        environment.finish(settings)
+    }
+}
+
+/// The ports that this function uses.
+pub struct Context {
+    /// Knows where a raw stream's records go.
+    pub routes: Arc<dyn Routes>,
+    /// Takes processed events.
+    pub publisher: Arc<dyn EventPublisher>,
+    /// Takes what cannot be processed.
+    pub dead_letters: Arc<dyn DeadLetters>,
+    /// Clock, sleep, chance.
+    pub system: Arc<dyn System>,
+    known_routes: Mutex<HashMap<String, (Route, OffsetDateTime)>>,
+}
+
+impl Context {
+    /// Connects to AWS.
+    ///
+    /// # Errors
+    /// A bad environment.
+    pub async fn from_env() -> Result<Self, BadEnvironment> {
+        let settings = Settings::from_env()?;
+        let config = aws::connect().await;
+        let system: Arc<dyn System> = Arc::new(HostSystem);
+        let routes = Arc::new(Table::new(&config, settings.table_name));
+        Ok(Self::new(routes, Arc::new(Kinesis::new(&config)), Arc::new(Firehose::new(&config, system.clone())), system))
+    }
+
+    /// Puts the ports together.
+    pub fn new(
+        routes: Arc<dyn Routes>,
+        publisher: Arc<dyn EventPublisher>,
+        dead_letters: Arc<dyn DeadLetters>,
+        system: Arc<dyn System>,
+    ) -> Self {
+        Self { routes, publisher, dead_letters, system, known_routes: Mutex::default() }
+    }
+
+    /// Finds a raw stream's route, from memory within the cache time. One that is missing is looked up every time.
+    pub async fn route(&self, raw_stream: &str) -> Result<Option<Route>, StoreFault> {
+        let now = self.system.now();
+        let lock = || self.known_routes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((route, _)) = lock().get(raw_stream).filter(|(_, found_at)| now - *found_at < CONFIG_CACHE_TTL) {
+            return Ok(Some(route.clone()));
+        }
+        let found = self.routes.route(raw_stream).await?;
+        match &found {
+            Some(route) => lock().insert(raw_stream.to_owned(), (route.clone(), now)),
+            None => lock().remove(raw_stream),
+        };
+        Ok(found)
+    }
+}

@@ -1,0 +1,13 @@
+//! The whole system from outside: HTTP to a deployed stack, and nothing else.
+//!
+//! `make test` deploys a stack of its own and runs these; `make run` and `infra/local/main.py exec -- cargo test -p millrace-tests` run
+//! them against the local AWS that is already there. What the tests create stays there: streams are named anew in every run.
+
+mod auth;
+mod earthquakes;
+mod harness;
+mod history;
+mod ingest;
+mod ingest_limits;
+mod sinks;
+mod streams;
