@@ -12,7 +12,17 @@ use crate::bench::{Bench, EVENTS, INGEST, RAW_STREAM, ROUTES, TRUCK, shown};
 async fn a_request_without_a_token_is_401_with_a_challenge() {
     let bench = Bench::new();
     let answer = bench.send(&event("POST", EVENTS, None, Some(TRUCK))).await;
-    assert_snapshot!(shown(&answer), @"");
+    assert_snapshot!(shown(&answer), @r#"
+    401
+    content-type: application/problem+json
+    www-authenticate: Bearer realm="millrace"
+
+    detail: "expected a valid bearer token"
+    request_id: [request id]
+    status: 401
+    title: "Unauthorized"
+    type: "urn:millrace:problem:unauthorized"
+    "#);
     for path in ROUTES.into_iter().chain(["/streams/no-such-stream/1/events", "/ingest/no-such-stream"]) {
         assert_eq!(shown(&bench.send(&event("POST", path, None, Some(TRUCK))).await), shown(&answer), "{path}");
         assert_eq!(shown(&bench.send(&event("POST", path, Some("no.real.token"), Some(TRUCK))).await), shown(&answer), "{path}");
@@ -40,7 +50,16 @@ async fn a_token_that_may_not_send_is_403() {
         }
     }
     let token = bench.issuer.token("waste", &[Scope::Manage]);
-    assert_snapshot!(shown(&bench.send(&event("POST", EVENTS, Some(&token), Some(TRUCK))).await), @"");
+    assert_snapshot!(shown(&bench.send(&event("POST", EVENTS, Some(&token), Some(TRUCK))).await), @r#"
+    403
+    content-type: application/problem+json
+
+    detail: "expected a token with scope ingest"
+    request_id: [request id]
+    status: 403
+    title: "Forbidden"
+    type: "urn:millrace:problem:forbidden"
+    "#);
     assert!(bench.publisher.calls().is_empty());
 }
 
@@ -59,7 +78,16 @@ async fn a_foreign_stream_is_answered_like_a_missing_one() {
     let bench = Bench::new();
     bench.store.insert(active_stream("bus-positions", "1", "transport"));
     let missing = bench.post("/streams/no-such-stream/1/events", TRUCK).await;
-    assert_snapshot!(shown(&missing), @"");
+    assert_snapshot!(shown(&missing), @r#"
+    404
+    content-type: application/problem+json
+
+    detail: "there is no such stream"
+    request_id: [request id]
+    status: 404
+    title: "Not Found"
+    type: "urn:millrace:problem:not-found"
+    "#);
     for path in ["/streams/bus-positions/1/events", "/ingest/bus-positions", "/ingest/bus-positions/1"] {
         let foreign = bench.post(path, TRUCK).await;
         assert_eq!(shown(&foreign), shown(&missing), "{path}");

@@ -19,7 +19,16 @@ fn with_header(mut request: Value, name: &str, value: &str) -> Value {
 #[tokio::test]
 async fn a_body_over_the_limit_is_413_and_nothing_of_it_is_put() {
     let bench = Bench::new();
-    assert_snapshot!(shown(&bench.post(EVENTS, &padded_to(MAX_BODY_BYTES + 1)).await), @"");
+    assert_snapshot!(shown(&bench.post(EVENTS, &padded_to(MAX_BODY_BYTES + 1)).await), @r#"
+    413
+    content-type: application/problem+json
+
+    detail: "expected a body of at most 4194304 bytes"
+    request_id: [request id]
+    status: 413
+    title: "Payload Too Large"
+    type: "urn:millrace:problem:payload-too-large"
+    "#);
     assert!(bench.publisher.calls().is_empty());
     assert_eq!(bench.post(EVENTS, &padded_to(MAX_BODY_BYTES)).await.status, 200, "exactly the limit");
     assert_eq!(bench.stored(RAW_STREAM), [TRUCK]);
@@ -28,7 +37,16 @@ async fn a_body_over_the_limit_is_413_and_nothing_of_it_is_put() {
 #[tokio::test]
 async fn one_event_too_many_is_413_and_none_is_put() {
     let bench = Bench::new();
-    assert_snapshot!(shown(&bench.post(EVENTS, &batch_of(MAX_EVENTS_PER_REQUEST + 1)).await), @"");
+    assert_snapshot!(shown(&bench.post(EVENTS, &batch_of(MAX_EVENTS_PER_REQUEST + 1)).await), @r#"
+    413
+    content-type: application/problem+json
+
+    detail: "expected at most 5000 events, got 5001"
+    request_id: [request id]
+    status: 413
+    title: "Payload Too Large"
+    type: "urn:millrace:problem:payload-too-large"
+    "#);
     assert!(bench.publisher.calls().is_empty());
 }
 
@@ -36,8 +54,26 @@ async fn one_event_too_many_is_413_and_none_is_put() {
 async fn a_malformed_body_is_a_bad_request_that_says_where() {
     let bench = Bench::new();
     let answer = bench.post(EVENTS, "[{\"truck\": \"rubbish 17\"},\n {\"truck\" \"rubbish 18\"}]").await;
-    assert_snapshot!(shown(&answer), @"");
-    assert_snapshot!(shown(&bench.post(INGEST, "{\"truck\": ").await), @"");
+    assert_snapshot!(shown(&answer), @r#"
+    400
+    content-type: application/problem+json
+
+    detail: "body is not JSON: expected `:` at line 2 column 11"
+    request_id: [request id]
+    status: 400
+    title: "Bad Request"
+    type: "urn:millrace:problem:bad-request"
+    "#);
+    assert_snapshot!(shown(&bench.post(INGEST, "{\"truck\": ").await), @r#"
+    400
+    content-type: application/problem+json
+
+    detail: "body is not JSON: EOF while parsing a value at line 1 column 10"
+    request_id: [request id]
+    status: 400
+    title: "Bad Request"
+    type: "urn:millrace:problem:bad-request"
+    "#);
     for body in ["", "[", "[1,]", "{'truck':17}", "{} {}", "{}\n{}", "[] []", "\u{feff}{}"] {
         let answer = bench.post(EVENTS, body).await;
         let detail = answer.body["detail"].as_str().unwrap_or_default();
@@ -51,7 +87,16 @@ async fn a_request_without_a_body_is_a_bad_request() {
     let bench = Bench::new();
     let mut request = bench.request(EVENTS, "");
     request.as_object_mut().map(|event| event.remove("body"));
-    assert_snapshot!(shown(&bench.send(&request).await), @"");
+    assert_snapshot!(shown(&bench.send(&request).await), @r#"
+    400
+    content-type: application/problem+json
+
+    detail: "body is not JSON: EOF while parsing a value at line 1 column 0"
+    request_id: [request id]
+    status: 400
+    title: "Bad Request"
+    type: "urn:millrace:problem:bad-request"
+    "#);
 }
 
 #[tokio::test]
@@ -60,7 +105,16 @@ async fn a_body_that_is_not_utf_8_is_a_bad_request_that_says_where() {
     // {"a":"\xff"}
     let mut request = bench.request(EVENTS, "eyJhIjoi/yJ9");
     request["isBase64Encoded"] = json!(true);
-    assert_snapshot!(shown(&bench.send(&request).await), @"");
+    assert_snapshot!(shown(&bench.send(&request).await), @r#"
+    400
+    content-type: application/problem+json
+
+    detail: "body is not UTF-8 at byte 6"
+    request_id: [request id]
+    status: 400
+    title: "Bad Request"
+    type: "urn:millrace:problem:bad-request"
+    "#);
     assert!(bench.publisher.calls().is_empty());
 }
 
@@ -78,15 +132,17 @@ async fn a_body_that_api_gateway_encoded_is_decoded() {
 async fn a_media_type_other_than_json_in_utf_8_is_415() {
     let bench = Bench::new();
     let answer = bench.send(&with_header(bench.request(EVENTS, TRUCK), "content-type", "text/plain")).await;
-    assert_snapshot!(shown(&answer), @"");
-    let refused = [
-        "application/x-ndjson",
-        "application/xml",
-        "application/json; charset=latin1",
-        "application/json; Charset=latin1",
-        "application/jsonp",
-        "",
-    ];
+    assert_snapshot!(shown(&answer), @r#"
+    415
+    content-type: application/problem+json
+
+    detail: "expected content-type application/json in UTF-8, got \"text/plain\""
+    request_id: [request id]
+    status: 415
+    title: "Unsupported Media Type"
+    type: "urn:millrace:problem:unsupported-media-type"
+    "#);
+    let refused = ["application/x-ndjson", "application/xml", "application/json; charset=latin1", "application/jsonp", ""];
     for content_type in refused {
         for path in ROUTES {
             let answer = bench.send(&with_header(bench.request(path, TRUCK), "content-type", content_type)).await;
@@ -97,10 +153,26 @@ async fn a_media_type_other_than_json_in_utf_8_is_415() {
 }
 
 #[tokio::test]
+async fn a_charset_is_found_whatever_its_case() {
+    let bench = Bench::new();
+    let answer = bench.send(&with_header(bench.request(EVENTS, TRUCK), "content-type", "application/json; Charset=latin1")).await;
+    assert_eq!(answer.status, 415);
+}
+
+#[tokio::test]
 async fn an_encoded_body_is_415() {
     let bench = Bench::new();
     let answer = bench.send(&with_header(bench.request(EVENTS, TRUCK), "content-encoding", "gzip")).await;
-    assert_snapshot!(shown(&answer), @"");
+    assert_snapshot!(shown(&answer), @r#"
+    415
+    content-type: application/problem+json
+
+    detail: "expected no content-encoding, got \"gzip\""
+    request_id: [request id]
+    status: 415
+    title: "Unsupported Media Type"
+    type: "urn:millrace:problem:unsupported-media-type"
+    "#);
     assert!(bench.publisher.calls().is_empty());
 }
 

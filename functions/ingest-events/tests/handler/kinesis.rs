@@ -33,7 +33,20 @@ async fn a_throttled_record_is_retried_and_its_neighbours_are_not() {
 #[tokio::test]
 async fn events_that_stay_throttled_are_429_with_results() {
     let bench = Bench::with_script(every_time(PutFault::Throttle));
-    assert_snapshot!(shown(&bench.post(EVENTS, &body(&trucks(&[0, 1]))).await), @"");
+    assert_snapshot!(shown(&bench.post(EVENTS, &body(&trucks(&[0, 1]))).await), @r#"
+    429
+    content-type: application/problem+json
+    retry-after: 1
+
+    detail: "kinesis takes no more just now; nothing was accepted, send the events again"
+    request_id: [request id]
+    results:
+      {"index":0,"status":"retry"}
+      {"index":1,"status":"retry"}
+    status: 429
+    title: "Too Many Requests"
+    type: "urn:millrace:problem:too-many-requests"
+    "#);
     assert_eq!(bench.publisher.calls(), vec![trucks(&[0, 1]); PUT_ATTEMPTS as usize]);
 }
 
@@ -41,7 +54,17 @@ async fn events_that_stay_throttled_are_429_with_results() {
 async fn one_event_that_stays_throttled_is_429() {
     let bench = Bench::with_script(every_time(PutFault::Throttle).into_iter().chain(every_time(PutFault::Throttle)));
     let answer = bench.post(INGEST, TRUCK).await;
-    assert_snapshot!(shown(&answer), @"");
+    assert_snapshot!(shown(&answer), @r#"
+    429
+    content-type: application/problem+json
+    retry-after: 1
+
+    detail: "kinesis takes no more just now; nothing was accepted, send the events again"
+    request_id: [request id]
+    status: 429
+    title: "Too Many Requests"
+    type: "urn:millrace:problem:too-many-requests"
+    "#);
     assert_eq!(shown(&bench.post(EVENTS, TRUCK).await), shown(&answer), "in both dialects");
     assert_eq!(bench.post(INGEST, TRUCK).await.status, 200, "once Kinesis takes it again");
 }
@@ -49,14 +72,36 @@ async fn one_event_that_stays_throttled_is_429() {
 #[tokio::test]
 async fn a_kinesis_that_does_not_work_is_503() {
     let bench = Bench::with_script(every_time(PutFault::Unavailable));
-    assert_snapshot!(shown(&bench.post(EVENTS, &body(&trucks(&[0]))).await), @"");
+    assert_snapshot!(shown(&bench.post(EVENTS, &body(&trucks(&[0]))).await), @r#"
+    503
+    content-type: application/problem+json
+    retry-after: 1
+
+    detail: "kinesis does not take events just now; nothing was accepted, send them again"
+    request_id: [request id]
+    results:
+      {"index":0,"status":"retry"}
+    status: 503
+    title: "Service Unavailable"
+    type: "urn:millrace:problem:service-unavailable"
+    "#);
     assert_eq!(bench.publisher.calls().len(), PUT_ATTEMPTS as usize);
 }
 
 #[tokio::test]
 async fn a_kinesis_that_does_not_answer_is_504_and_says_that_events_may_be_there() {
     let bench = Bench::with_script(every_time(PutFault::TimeoutAfterWrite));
-    assert_snapshot!(shown(&bench.post(EVENTS, TRUCK).await), @"");
+    assert_snapshot!(shown(&bench.post(EVENTS, TRUCK).await), @r#"
+    504
+    content-type: application/problem+json
+    retry-after: 1
+
+    detail: "kinesis did not answer in time; the events may have been written, and sending them again may duplicate them"
+    request_id: [request id]
+    status: 504
+    title: "Gateway Timeout"
+    type: "urn:millrace:problem:gateway-timeout"
+    "#);
     assert!(!bench.stored(RAW_STREAM).is_empty());
 }
 
@@ -82,7 +127,16 @@ async fn a_fault_that_passes_is_not_seen() {
 async fn a_batch_that_is_partly_throttled_says_which_events_to_send_again() {
     let script = [PutFault::PartialFailure(vec![1])].into_iter().chain(vec![PutFault::PartialFailure(vec![0]); 4]);
     let bench = Bench::with_script(script);
-    assert_snapshot!(shown(&bench.post(EVENTS, &body(&trucks(&[0, 1, 2]))).await), @"");
+    assert_snapshot!(shown(&bench.post(EVENTS, &body(&trucks(&[0, 1, 2]))).await), @r#"
+    207
+    content-type: application/json
+    retry-after: 1
+
+    results:
+      {"index":0,"status":"accepted"}
+      {"index":1,"status":"retry"}
+      {"index":2,"status":"accepted"}
+    "#);
     assert_eq!(bench.stored(RAW_STREAM), trucks(&[0, 2]));
 }
 
@@ -102,7 +156,16 @@ async fn a_partly_throttled_batch_is_no_success_on_ingest() {
 async fn a_rejected_event_beside_a_throttled_one_keeps_its_reason() {
     let bench = Bench::with_script(every_time(PutFault::Throttle));
     let batch = format!("[{TRUCK},{{}}]");
-    assert_snapshot!(shown(&bench.post(INGEST, &batch).await), @"");
+    assert_snapshot!(shown(&bench.post(INGEST, &batch).await), @r#"
+    207
+    content-type: application/json
+    retry-after: 1
+
+    results:
+      {"index":0,"status":"retry"}
+      {"errors":[{"detail":"field $.time is missing; expected an RFC 3339 time","pointer":"/1/time"}],"index":1,"status":"rejected"}
+    success: false
+    "#);
 }
 
 #[tokio::test]

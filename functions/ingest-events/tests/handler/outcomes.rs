@@ -11,9 +11,25 @@ const BAD_TIME: &str = r#"{"time":"yesterday","truck":"rubbish 19"}"#;
 #[tokio::test]
 async fn one_event_is_accepted_on_every_route() {
     let bench = Bench::new();
-    assert_snapshot!(shown(&bench.post(EVENTS, TRUCK).await), @"");
-    assert_snapshot!(shown(&bench.post(INGEST, TRUCK).await), @"");
-    assert_snapshot!(shown(&bench.post(INGEST_VERSION, TRUCK).await), @"");
+    assert_snapshot!(shown(&bench.post(EVENTS, TRUCK).await), @r#"
+    200
+    content-type: application/json
+
+    results:
+      {"index":0,"status":"accepted"}
+    "#);
+    assert_snapshot!(shown(&bench.post(INGEST, TRUCK).await), @r#"
+    200
+    content-type: application/json
+
+    success: true
+    "#);
+    assert_snapshot!(shown(&bench.post(INGEST_VERSION, TRUCK).await), @r#"
+    200
+    content-type: application/json
+
+    success: true
+    "#);
     assert_eq!(bench.stored(RAW_STREAM), [TRUCK; 3]);
 }
 
@@ -21,25 +37,72 @@ async fn one_event_is_accepted_on_every_route() {
 async fn a_batch_is_answered_event_by_event_on_every_route() {
     let bench = Bench::new();
     let batch = batch_of(2);
-    assert_snapshot!(shown(&bench.post(EVENTS, &batch).await), @"");
-    assert_snapshot!(shown(&bench.post(INGEST, &batch).await), @"");
-    assert_snapshot!(shown(&bench.post(INGEST_VERSION, &batch).await), @"");
+    assert_snapshot!(shown(&bench.post(EVENTS, &batch).await), @r#"
+    200
+    content-type: application/json
+
+    results:
+      {"index":0,"status":"accepted"}
+      {"index":1,"status":"accepted"}
+    "#);
+    assert_snapshot!(shown(&bench.post(INGEST, &batch).await), @r#"
+    200
+    content-type: application/json
+
+    results:
+      {"index":0,"status":"accepted"}
+      {"index":1,"status":"accepted"}
+    success: true
+    "#);
+    assert_snapshot!(shown(&bench.post(INGEST_VERSION, &batch).await), @r#"
+    200
+    content-type: application/json
+
+    results:
+      {"index":0,"status":"accepted"}
+      {"index":1,"status":"accepted"}
+    success: true
+    "#);
     assert_eq!(bench.stored(RAW_STREAM).len(), 6);
 }
 
 #[tokio::test]
 async fn an_empty_batch_is_accepted_and_nothing_is_put() {
     let bench = Bench::new();
-    assert_snapshot!(shown(&bench.post(EVENTS, "[]").await), @"");
-    assert_snapshot!(shown(&bench.post(INGEST, " [ ] ").await), @"");
-    assert_snapshot!(shown(&bench.post(INGEST_VERSION, "[]").await), @"");
+    assert_snapshot!(shown(&bench.post(EVENTS, "[]").await), @r#"
+    200
+    content-type: application/json
+
+    results: []
+    "#);
+    assert_snapshot!(shown(&bench.post(INGEST, " [ ] ").await), @r#"
+    200
+    content-type: application/json
+
+    results: []
+    success: true
+    "#);
+    assert_snapshot!(shown(&bench.post(INGEST_VERSION, "[]").await), @r#"
+    200
+    content-type: application/json
+
+    results: []
+    success: true
+    "#);
     assert!(bench.publisher.calls().is_empty());
 }
 
 #[tokio::test]
 async fn a_batch_of_one_is_still_a_batch() {
     let bench = Bench::new();
-    assert_snapshot!(shown(&bench.post(INGEST, &format!("[{TRUCK}]")).await), @"");
+    assert_snapshot!(shown(&bench.post(INGEST, &format!("[{TRUCK}]")).await), @r#"
+    200
+    content-type: application/json
+
+    results:
+      {"index":0,"status":"accepted"}
+    success: true
+    "#);
 }
 
 #[tokio::test]
@@ -55,7 +118,17 @@ async fn events_keep_their_own_bytes() {
 async fn a_bad_event_in_a_batch_is_rejected_by_index_and_its_neighbours_are_accepted() {
     let bench = Bench::new();
     let batch = format!(r#"[{TRUCK},{NO_TIME},{BAD_TIME},7,{TRUCK}]"#);
-    assert_snapshot!(shown(&bench.post(EVENTS, &batch).await), @"");
+    assert_snapshot!(shown(&bench.post(EVENTS, &batch).await), @r#"
+    207
+    content-type: application/json
+
+    results:
+      {"index":0,"status":"accepted"}
+      {"errors":[{"detail":"field $.time is missing; expected an RFC 3339 time","pointer":"/1/time"}],"index":1,"status":"rejected"}
+      {"errors":[{"detail":"field $.time is not an RFC 3339 time","pointer":"/2/time"}],"index":2,"status":"rejected"}
+      {"errors":[{"detail":"expected a JSON object, got a number","pointer":"/3"}],"index":3,"status":"rejected"}
+      {"index":4,"status":"accepted"}
+    "#);
     assert_eq!(bench.stored(RAW_STREAM), [TRUCK, TRUCK]);
 }
 
@@ -63,7 +136,15 @@ async fn a_bad_event_in_a_batch_is_rejected_by_index_and_its_neighbours_are_acce
 async fn a_mixed_batch_is_no_success_on_ingest() {
     let bench = Bench::new();
     let batch = format!("[{NO_TIME},{TRUCK}]");
-    assert_snapshot!(shown(&bench.post(INGEST, &batch).await), @"");
+    assert_snapshot!(shown(&bench.post(INGEST, &batch).await), @r#"
+    207
+    content-type: application/json
+
+    results:
+      {"errors":[{"detail":"field $.time is missing; expected an RFC 3339 time","pointer":"/0/time"}],"index":0,"status":"rejected"}
+      {"index":1,"status":"accepted"}
+    success: false
+    "#);
     assert_eq!(bench.post(INGEST_VERSION, &batch).await.status, 207);
     assert_eq!(bench.stored(RAW_STREAM), [TRUCK, TRUCK]);
 }
@@ -73,7 +154,22 @@ async fn a_batch_without_a_valid_event_is_a_bad_request_with_results() {
     let bench = Bench::new();
     let batch = format!("[null,{BAD_TIME}]");
     let answer = bench.post(EVENTS, &batch).await;
-    assert_snapshot!(shown(&answer), @"");
+    assert_snapshot!(shown(&answer), @r#"
+    400
+    content-type: application/problem+json
+
+    detail: "no event is valid"
+    errors:
+      {"detail":"expected a JSON object, got null","pointer":"/0"}
+      {"detail":"field $.time is not an RFC 3339 time","pointer":"/1/time"}
+    request_id: [request id]
+    results:
+      {"errors":[{"detail":"expected a JSON object, got null","pointer":"/0"}],"index":0,"status":"rejected"}
+      {"errors":[{"detail":"field $.time is not an RFC 3339 time","pointer":"/1/time"}],"index":1,"status":"rejected"}
+    status: 400
+    title: "Bad Request"
+    type: "urn:millrace:problem:bad-request"
+    "#);
     for path in [INGEST, INGEST_VERSION] {
         assert_eq!(shown(&bench.post(path, &batch).await), shown(&answer), "{path}");
     }
@@ -84,7 +180,18 @@ async fn a_batch_without_a_valid_event_is_a_bad_request_with_results() {
 async fn one_invalid_event_alone_is_a_bad_request_with_errors() {
     let bench = Bench::new();
     let answer = bench.post(EVENTS, NO_TIME).await;
-    assert_snapshot!(shown(&answer), @"");
+    assert_snapshot!(shown(&answer), @r#"
+    400
+    content-type: application/problem+json
+
+    detail: "the event is not valid: field $.time is missing; expected an RFC 3339 time"
+    errors:
+      {"detail":"field $.time is missing; expected an RFC 3339 time","pointer":"/time"}
+    request_id: [request id]
+    status: 400
+    title: "Bad Request"
+    type: "urn:millrace:problem:bad-request"
+    "#);
     for path in [INGEST, INGEST_VERSION] {
         assert_eq!(shown(&bench.post(path, NO_TIME).await), shown(&answer), "{path}");
     }
@@ -94,7 +201,18 @@ async fn one_invalid_event_alone_is_a_bad_request_with_errors() {
 #[tokio::test]
 async fn a_value_that_is_no_object_is_a_bad_request() {
     let bench = Bench::new();
-    assert_snapshot!(shown(&bench.post(EVENTS, "42").await), @"");
+    assert_snapshot!(shown(&bench.post(EVENTS, "42").await), @r#"
+    400
+    content-type: application/problem+json
+
+    detail: "the event is not valid: expected a JSON object, got a number"
+    errors:
+      {"detail":"expected a JSON object, got a number","pointer":""}
+    request_id: [request id]
+    status: 400
+    title: "Bad Request"
+    type: "urn:millrace:problem:bad-request"
+    "#);
     for body in ["\"text\"", "null", "true", "-1.5"] {
         assert_eq!(bench.post(INGEST, body).await.status, 400, "{body}");
     }
@@ -106,7 +224,22 @@ async fn json_that_not_every_reader_takes_is_rejected() {
     let bench = Bench::new();
     let deep = format!(r#"{{"time":"2018-02-07T01:26:13Z","a":{}{}}}"#, "[".repeat(64), "]".repeat(64));
     let lone_surrogate = r#"{"time":"2018-02-07T01:26:13Z","a":"\ud83d"}"#;
-    assert_snapshot!(shown(&bench.post(EVENTS, &format!("[{deep},{lone_surrogate}]")).await), @"");
+    assert_snapshot!(shown(&bench.post(EVENTS, &format!("[{deep},{lone_surrogate}]")).await), @r#"
+    400
+    content-type: application/problem+json
+
+    detail: "no event is valid"
+    errors:
+      {"detail":"nested deeper than 64 levels","pointer":"/0"}
+      {"detail":"has an unpaired surrogate escape in a string","pointer":"/1"}
+    request_id: [request id]
+    results:
+      {"errors":[{"detail":"nested deeper than 64 levels","pointer":"/0"}],"index":0,"status":"rejected"}
+      {"errors":[{"detail":"has an unpaired surrogate escape in a string","pointer":"/1"}],"index":1,"status":"rejected"}
+    status: 400
+    title: "Bad Request"
+    type: "urn:millrace:problem:bad-request"
+    "#);
 }
 
 #[tokio::test]
@@ -116,7 +249,18 @@ async fn an_event_that_is_too_large_alone_is_413() {
     for path in ROUTES {
         assert_eq!(bench.post(path, &event_of(limit)).await.status, 200, "{path}: exactly the limit");
     }
-    assert_snapshot!(shown(&bench.post(EVENTS, &event_of(limit + 1)).await), @"");
+    assert_snapshot!(shown(&bench.post(EVENTS, &event_of(limit + 1)).await), @r#"
+    413
+    content-type: application/problem+json
+
+    detail: "expected at most 260096 bytes, got 260097"
+    errors:
+      {"detail":"expected at most 260096 bytes, got 260097","pointer":""}
+    request_id: [request id]
+    status: 413
+    title: "Payload Too Large"
+    type: "urn:millrace:problem:payload-too-large"
+    "#);
     assert_eq!(bench.post(INGEST, &event_of(limit + 1)).await.status, 413);
     assert_eq!(bench.publisher.calls().len(), ROUTES.len());
 }
@@ -125,7 +269,14 @@ async fn an_event_that_is_too_large_alone_is_413() {
 async fn an_event_that_is_too_large_in_a_batch_is_rejected_by_index() {
     let bench = Bench::new();
     let too_large = event_of(DEFAULT_MAX_EVENT_BYTES as usize + 1);
-    assert_snapshot!(shown(&bench.post(EVENTS, &format!("[{TRUCK},{too_large}]")).await), @"");
+    assert_snapshot!(shown(&bench.post(EVENTS, &format!("[{TRUCK},{too_large}]")).await), @r#"
+    207
+    content-type: application/json
+
+    results:
+      {"index":0,"status":"accepted"}
+      {"errors":[{"detail":"expected at most 260096 bytes, got 260097","pointer":"/1"}],"index":1,"status":"rejected"}
+    "#);
     assert_eq!(bench.stored(RAW_STREAM), [TRUCK]);
 }
 

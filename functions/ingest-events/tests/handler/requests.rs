@@ -9,9 +9,29 @@ use crate::bench::{Bench, EVENTS, INGEST, INGEST_VERSION, TRUCK, shown};
 #[tokio::test]
 async fn a_wrong_method_is_405_and_names_the_right_ones() {
     let bench = Bench::new();
-    assert_snapshot!(shown(&bench.send(&event("PUT", INGEST, None, Some(TRUCK))).await), @"");
+    assert_snapshot!(shown(&bench.send(&event("PUT", INGEST, None, Some(TRUCK))).await), @r#"
+    405
+    content-type: application/problem+json
+    allow: POST
+
+    detail: "expected one of: POST"
+    request_id: [request id]
+    status: 405
+    title: "Method Not Allowed"
+    type: "urn:millrace:problem:method-not-allowed"
+    "#);
     // Reading events is another function's route; the path has it all the same.
-    assert_snapshot!(shown(&bench.send(&event("DELETE", EVENTS, None, None)).await), @"");
+    assert_snapshot!(shown(&bench.send(&event("DELETE", EVENTS, None, None)).await), @r#"
+    405
+    content-type: application/problem+json
+    allow: POST, GET
+
+    detail: "expected one of: POST, GET"
+    request_id: [request id]
+    status: 405
+    title: "Method Not Allowed"
+    type: "urn:millrace:problem:method-not-allowed"
+    "#);
     for method in ["GET", "HEAD", "PATCH", "DELETE"] {
         let answer = bench.send(&event(method, INGEST_VERSION, None, None)).await;
         assert_eq!(answer.status, 405, "{method}");
@@ -22,7 +42,16 @@ async fn a_wrong_method_is_405_and_names_the_right_ones() {
 #[tokio::test]
 async fn an_unknown_path_is_a_problem_too() {
     let bench = Bench::new();
-    assert_snapshot!(shown(&bench.post("/nowhere", TRUCK).await), @"");
+    assert_snapshot!(shown(&bench.post("/nowhere", TRUCK).await), @r#"
+    404
+    content-type: application/problem+json
+
+    detail: "there is no such route"
+    request_id: [request id]
+    status: 404
+    title: "Not Found"
+    type: "urn:millrace:problem:not-found"
+    "#);
     for path in ["/", "/ingest", "/ingest/", "/ingest/refuse-trucks/1/2", "/streams/refuse-trucks/1/events/7"] {
         assert_eq!(bench.post(path, TRUCK).await.status, 404, "{path}");
     }

@@ -91,7 +91,17 @@ async fn a_newer_version_takes_over_after_the_cache_time() {
 async fn a_stream_that_is_being_created_asks_to_wait() {
     let bench = Bench::new();
     bench.store.insert(stream_in(Status::CreateInProgress));
-    assert_snapshot!(shown(&bench.post(EVENTS, TRUCK).await), @"");
+    assert_snapshot!(shown(&bench.post(EVENTS, TRUCK).await), @r#"
+    503
+    content-type: application/problem+json
+    retry-after: 5
+
+    detail: "the stream is still being created"
+    request_id: [request id]
+    status: 503
+    title: "Service Unavailable"
+    type: "urn:millrace:problem:service-unavailable"
+    "#);
     assert!(bench.publisher.calls().is_empty());
     bench.store.insert(stream_in(Status::Active));
     assert_eq!(bench.post(EVENTS, TRUCK).await.status, 200, "at once, not after a cache time");
@@ -114,7 +124,16 @@ async fn a_stream_that_is_being_deleted_is_missing() {
 async fn a_stream_that_failed_is_a_conflict() {
     let bench = Bench::new();
     bench.store.insert(stream_in(Status::OperationFailed));
-    assert_snapshot!(shown(&bench.post(EVENTS, TRUCK).await), @"");
+    assert_snapshot!(shown(&bench.post(EVENTS, TRUCK).await), @r#"
+    409
+    content-type: application/problem+json
+
+    detail: "the stream is OPERATION_FAILED; its reason says why"
+    request_id: [request id]
+    status: 409
+    title: "Conflict"
+    type: "urn:millrace:problem:conflict"
+    "#);
     assert!(bench.publisher.calls().is_empty());
 }
 
@@ -122,7 +141,17 @@ async fn a_stream_that_failed_is_a_conflict() {
 async fn a_table_that_does_not_answer_is_503_and_its_reason_stays_inside() {
     let bench = Bench::new();
     bench.store.fail_next(1);
-    assert_snapshot!(shown(&bench.post(EVENTS, TRUCK).await), @"");
+    assert_snapshot!(shown(&bench.post(EVENTS, TRUCK).await), @r#"
+    503
+    content-type: application/problem+json
+    retry-after: 1
+
+    detail: "a service that this request needs does not answer; try again"
+    request_id: [request id]
+    status: 503
+    title: "Service Unavailable"
+    type: "urn:millrace:problem:service-unavailable"
+    "#);
     assert_eq!(bench.post(EVENTS, TRUCK).await.status, 200, "a failure is not remembered");
 }
 

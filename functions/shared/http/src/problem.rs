@@ -27,6 +27,10 @@ pub struct ProblemBody {
     /// Each fault, where several can be named.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
+    /// What else a kind of problem has to say.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    pub extra: Map<String, Value>,
 }
 
 /// One fault and where it stands.
@@ -140,13 +144,11 @@ impl Problem {
             detail: self.detail,
             request_id: request_id.to_owned(),
             errors: self.errors,
+            extra: self.extra,
         };
-        let mut json = serde_json::to_value(body).unwrap_or_default();
-        if let Value::Object(members) = &mut json {
-            members.extend(self.extra);
-        }
+        let json = serde_json::to_string(&body).unwrap_or_default();
         let content_type = [(header::CONTENT_TYPE, "application/problem+json")];
-        let mut response = (self.status, content_type, json.to_string()).into_response();
+        let mut response = (self.status, content_type, json).into_response();
         response.headers_mut().extend(self.headers);
         response
     }
