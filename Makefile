@@ -65,6 +65,10 @@ test: .venv/local/.installed host ## Run every test, the end-to-end ones against
 	cargo test --workspace $(HOST) --no-run
 	$(LOCAL) ephemeral -- cargo test --workspace $(HOST)
 
+.PHONY: openapi
+openapi: ## Write openapi.json anew from the code
+	UPDATE_OPENAPI=1 cargo test $(HOST) --package manage-streams --test openapi
+
 .PHONY: host
 host: # The functions for this machine, in target/host/
 	@echo "building   the functions for this machine"

@@ -142,7 +142,7 @@ impl Client {
     pub(crate) async fn wait_for_history(&self, path: &str, range: &str, count: usize) {
         poll(async || {
             let answer = self.get(&format!("{path}/events?{range}&page_size=10000")).await.expect(200);
-            let got = answer.json()["values"].as_array().map_or(0, Vec::len);
+            let got = answer.raw_events().len();
             if got >= count { Ok(()) } else { Err(format!("{got} of {count} events")) }
         })
         .await;

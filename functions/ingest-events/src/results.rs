@@ -46,7 +46,7 @@ pub struct ResultOut {
     index: usize,
     /// Its fate.
     status: ResultStatus,
-    /// Why it was rejected.
+    /// Why it was not accepted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
 }
@@ -103,12 +103,13 @@ fn nothing_accepted(batch: &Batch<'_>, outcomes: &[Outcome], results: Vec<Result
         Some(_) => retry_problem(outcomes),
         None => rejected_problem(batch, outcomes),
     };
-    for result in &results {
-        for error in &result.errors {
-            problem = problem.with_error(error.pointer.clone(), error.detail.clone());
-        }
+    if !batch.is_single {
+        return problem.with_member("results", json!(results));
     }
-    if batch.is_single { problem } else { problem.with_member("results", json!(results)) }
+    for error in results.into_iter().flat_map(|result| result.errors) {
+        problem = problem.with_error(error.pointer, error.detail);
+    }
+    problem
 }
 
 fn rejected_problem(batch: &Batch<'_>, outcomes: &[Outcome]) -> Problem {
@@ -130,7 +131,7 @@ fn retry_problem(outcomes: &[Outcome]) -> Problem {
             "kinesis did not answer in time; the events may have been written, and sending them again may duplicate them",
         )
     } else if has(RetryReason::Unavailable) {
-        (StatusCode::SERVICE_UNAVAILABLE, "kinesis does not take events just now; nothing was accepted, send them again")
+        (StatusCode::SERVICE_UNAVAILABLE, "kinesis does not take events just now; send them again, which may duplicate some")
     } else {
         (StatusCode::TOO_MANY_REQUESTS, "kinesis takes no more just now; nothing was accepted, send the events again")
     };
@@ -145,12 +146,19 @@ fn retry_reason(outcome: &Outcome) -> Option<RetryReason> {
 }
 
 fn result_out(index: usize, outcome: &Outcome, is_single: bool) -> ResultOut {
+    let place = |within: String| if is_single { within } else { format!("/{index}{within}") };
     let (status, errors) = match outcome {
         Outcome::Accepted => (ResultStatus::Accepted, Vec::new()),
-        Outcome::Retry(_) => (ResultStatus::Retry, Vec::new()),
+        Outcome::Retry(reason) => {
+            let detail = match reason {
+                RetryReason::Throttled => "kinesis takes no more just now",
+                RetryReason::Unavailable => "kinesis did not take it",
+                RetryReason::TimedOut => "kinesis did not answer in time; it may have been written",
+            };
+            (ResultStatus::Retry, vec![FieldError { pointer: place(String::new()), detail: detail.to_owned() }])
+        }
         Outcome::Rejected(fault) => {
-            let pointer = if is_single { fault.pointer() } else { format!("/{index}{}", fault.pointer()) };
-            (ResultStatus::Rejected, vec![FieldError { pointer, detail: fault.to_string() }])
+            (ResultStatus::Rejected, vec![FieldError { pointer: place(fault.pointer()), detail: fault.to_string() }])
         }
     };
     ResultOut { index, status, errors }

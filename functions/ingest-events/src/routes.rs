@@ -142,13 +142,18 @@ fn check_status(record: &StreamRecord) -> Result<(), Problem> {
         }
         // A stream on its way out takes nothing that would be lost with it.
         Status::DeleteInProgress | Status::Inactive => Err(no_such_stream()),
-        Status::OperationFailed => Err(Problem::conflict("the stream is OPERATION_FAILED; its reason says why")),
+        Status::OperationFailed => Err(Problem::conflict("the stream is OPERATION_FAILED and takes no events")),
     }
 }
 
 fn body_problem(fault: BodyFault) -> Problem {
     match fault {
-        BodyFault::NotUtf8 { .. } | BodyFault::Malformed { .. } => Problem::bad_request(fault.to_string()),
+        BodyFault::Empty | BodyFault::NotUtf8 { .. } | BodyFault::Malformed { .. } => Problem::bad_request(fault.to_string()),
         BodyFault::TooMany(_) => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, fault.to_string()),
     }
 }
+
+/// This function's part of the OpenAPI document.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(post_events, post_ingest, post_ingest_version))]
+pub struct ApiDoc;

@@ -94,6 +94,7 @@ fn respond(page: Page, key: &StreamKey) -> Response {
             ("history.objects", Unit::Count, effort.objects),
             ("history.matches", Unit::Count, effort.matches),
             ("history.values", Unit::Count, page.values.len()),
+            ("history.skipped_lines", Unit::Count, effort.skipped_lines),
         ],
         fields: vec![
             ("stream.id", key.id.to_string()),
@@ -154,3 +155,8 @@ mod tests {
         );
     }
 }
+
+/// This function's part of the OpenAPI document.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(get_events))]
+pub struct ApiDoc;

@@ -49,3 +49,21 @@ fn change_problem(fault: ChangeFault) -> Problem {
         ChangeFault::Store(fault) => fault.into(),
     }
 }
+
+/// This function's part of the OpenAPI document.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(
+    ready::get_ready,
+    streams::list_streams,
+    streams::create_first_version,
+    streams::get_stream,
+    streams::delete_stream,
+    streams::create_version,
+    streams::get_version,
+    streams::delete_version,
+    sinks::list_sinks,
+    sinks::enable_sink,
+    sinks::get_sink,
+    sinks::disable_sink,
+))]
+pub struct ApiDoc;

@@ -51,6 +51,7 @@ pub fn active_stream(id: &str, version: &str, owner: &str) -> StreamRecord {
 pub struct FakeStore {
     streams: Mutex<BTreeMap<StreamKey, StreamRecord>>,
     claims: Mutex<BTreeMap<StreamId, Owner>>,
+    passes: Mutex<usize>,
     failures: Mutex<usize>,
     conflicts: Mutex<usize>,
     calls: Mutex<usize>,
@@ -60,6 +61,12 @@ impl FakeStore {
     /// Fails the next calls.
     pub fn fail_next(&self, times: usize) {
         *lock(&self.failures) = times;
+    }
+
+    /// Lets some calls pass and fails the one after them.
+    pub fn fail_after(&self, passes: usize) {
+        *lock(&self.passes) = passes;
+        self.fail_next(1);
     }
 
     /// Lets another writer be first for the next writes.
@@ -85,6 +92,11 @@ impl FakeStore {
 
     fn called(&self) -> Result<(), StoreFault> {
         *lock(&self.calls) += 1;
+        let mut passes = lock(&self.passes);
+        if *passes > 0 {
+            *passes -= 1;
+            return Ok(());
+        }
         let mut failures = lock(&self.failures);
         if *failures > 0 {
             *failures -= 1;

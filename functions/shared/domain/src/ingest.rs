@@ -30,6 +30,9 @@ pub enum BodyFault {
         /// The first byte that is not.
         at: usize,
     },
+    /// Nothing at all.
+    #[error("expected a JSON object or an array of them, got nothing")]
+    Empty,
     /// Not JSON.
     #[error("body is not JSON: {message} at line {line} column {column}")]
     Malformed {
@@ -51,6 +54,9 @@ pub enum BodyFault {
 /// See [`BodyFault`].
 pub fn split(body: &[u8]) -> Result<Batch<'_>, BodyFault> {
     let text = std::str::from_utf8(body).map_err(|error| BodyFault::NotUtf8 { at: error.valid_up_to() })?;
+    if text.trim().is_empty() {
+        return Err(BodyFault::Empty);
+    }
     let is_single = !text.trim_start().starts_with('[');
     let events: Vec<&RawValue> =
         if is_single { vec![serde_json::from_str(text).map_err(malformed)?] } else { serde_json::from_str(text).map_err(malformed)? };
@@ -183,9 +189,10 @@ mod tests {
     fn a_malformed_body_is_refused_with_its_position() {
         let fault = split(b"[{\"a\": 1},\n {\"b\" 2}]").unwrap_err();
         assert_eq!(fault.to_string(), "body is not JSON: expected `:` at line 2 column 7");
-        for body in ["", " ", "{} {}", "{}\n{}", "[1,]", "{'a':1}"] {
+        for body in ["{} {}", "{}\n{}", "[1,]", "{'a':1}"] {
             assert!(matches!(split(body.as_bytes()), Err(BodyFault::Malformed { .. })), "{body}");
         }
+        assert_eq!([split(b""), split(b" \n")], [Err(BodyFault::Empty), Err(BodyFault::Empty)]);
         assert_eq!(split(b"{\"a\":\"\xff\"}"), Err(BodyFault::NotUtf8 { at: 6 }));
     }
 

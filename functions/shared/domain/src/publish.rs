@@ -68,6 +68,11 @@ pub async fn put_all(
 ) -> Vec<PutResult> {
     let mut results = Vec::with_capacity(records.len());
     for chunk in chunks(records) {
+        // Past the deadline nothing new is started; what was not sent is known not to be written.
+        if !results.is_empty() && deadline.is_past(system.now()) {
+            results.extend(vec![Err(RetryReason::Unavailable); chunk.len()]);
+            continue;
+        }
         results.extend(put_chunk(publisher, system, deadline, stream, chunk).await);
     }
     debug_assert_eq!(results.len(), records.len());
@@ -98,11 +103,19 @@ async fn put_chunk(
         system.sleep(pause).await;
         let again: Vec<Record<'_>> = failed.iter().map(|index| chunk[*index]).collect();
         match publisher.put(stream, &again).await {
-            Ok(answers) => failed.iter().zip(answers).for_each(|(index, answer)| results[*index] = answer),
-            Err(reason) => failed.iter().for_each(|index| results[*index] = Err(reason)),
+            Ok(answers) => failed.iter().zip(answers).for_each(|(index, answer)| results[*index] = later(results[*index], answer)),
+            Err(reason) => failed.iter().for_each(|index| results[*index] = later(results[*index], Err(reason))),
         }
     }
     results
+}
+
+/// What is known of a record after one more try. Once a try has timed out, only success makes certain what was written.
+fn later(before: PutResult, answer: PutResult) -> PutResult {
+    match (before, answer) {
+        (Err(RetryReason::TimedOut), Err(_)) => Err(RetryReason::TimedOut),
+        _ => answer,
+    }
 }
 
 /// Cuts records into runs that one call takes.

@@ -46,20 +46,25 @@ async fn read(request: Request) -> Result<Bytes, Problem> {
 /// JSON, or nothing said at all.
 fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
     let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
-    let text = value.to_str().unwrap_or_default();
-    let (media_type, parameters) = text.split_once(';').unwrap_or((text, ""));
+    let text = value.to_str().unwrap_or_default().to_ascii_lowercase();
+    let (media_type, parameters) = text.split_once(';').unwrap_or((&text, ""));
     let charset = parameters.split(';').find_map(|parameter| parameter.trim().strip_prefix("charset="));
-    let is_utf8 = charset.is_none_or(|charset| charset.trim_matches('"').eq_ignore_ascii_case("utf-8"));
-    if media_type.trim().eq_ignore_ascii_case("application/json") && is_utf8 {
+    let is_utf8 = charset.is_none_or(|charset| charset.trim_matches('"') == "utf-8");
+    if media_type.trim() == "application/json" && is_utf8 {
         return Ok(());
     }
-    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("expected content-type application/json in UTF-8, got {text:?}")))
+    Err(unsupported(format!("expected content-type application/json in UTF-8, got {text:?}")))
 }
 
 fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
-    let encoding = headers.get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("unreadable"));
-    match encoding {
-        None | Some("identity") => Ok(()),
-        Some(other) => Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("expected no content-encoding, got {other:?}"))),
+    let Some(value) = headers.get(header::CONTENT_ENCODING) else { return Ok(()) };
+    let encoding = value.to_str().unwrap_or("unreadable");
+    if encoding.eq_ignore_ascii_case("identity") {
+        return Ok(());
     }
+    Err(unsupported(format!("expected no content-encoding, got {encoding:?}")))
+}
+
+fn unsupported(detail: String) -> Problem {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
 }

@@ -50,7 +50,7 @@ pub struct Problem {
     errors: Vec<FieldError>,
     extra: Map<String, Value>,
     headers: Vec<(HeaderName, HeaderValue)>,
-    cause: Option<String>,
+    cause: Option<Box<str>>,
 }
 
 impl Problem {
@@ -120,7 +120,7 @@ impl Problem {
     }
 
     fn with_cause(mut self, cause: impl Into<String>) -> Self {
-        self.cause = Some(cause.into());
+        self.cause = Some(cause.into().into_boxed_str());
         self
     }
 

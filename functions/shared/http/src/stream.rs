@@ -38,7 +38,8 @@ pub fn no_such_stream() -> Problem {
 
 /// The path's ids. One that breaks its pattern names no stream that can exist.
 async fn path_ids(parts: &mut Parts) -> Result<(StreamId, Option<Version>), Problem> {
-    let parameters = RawPathParams::from_request_parts(parts, &()).await.map_err(|error| Problem::internal(error.to_string()))?;
+    // What is not UTF-8 names nothing that can exist either.
+    let parameters = RawPathParams::from_request_parts(parts, &()).await.map_err(|_| no_such_stream())?;
     let value = |name: &str| parameters.iter().find(|(known, _)| *known == name).map(|(_, value)| value);
     let id = value("id").unwrap_or_default().parse().map_err(|_| no_such_stream())?;
     let version = value("version").map(str::parse).transpose().map_err(|_| no_such_stream())?;

@@ -56,6 +56,13 @@ impl TestIssuer {
         encode(&header, claims, &key).unwrap_or_default()
     }
 
+    /// Signs any bytes with the private half of the key. Returns the signature's two halves, 64 bytes (RFC 7518, 3.4).
+    pub fn sign_bytes(&self, message: &[u8]) -> Vec<u8> {
+        let key = EncodingKey::from_ec_der(&BASE64_STANDARD.decode(PRIVATE_KEY).unwrap_or_default());
+        let signature = jsonwebtoken::crypto::sign(message, &key, Algorithm::ES256).unwrap_or_default();
+        BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap_or_default()
+    }
+
     /// The claims of a token for `owner` as of the fake clock's start.
     ///
     /// # Panics
@@ -89,6 +96,42 @@ pub struct Answer {
     pub headers: http::HeaderMap,
     /// The body, when it is JSON; else its text.
     pub body: Value,
+}
+
+impl Answer {
+    /// A header's value, if it is there and readable.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// What a client sees: the status, the headers that are contract, and the body's members, lists item by item. The request id, which
+    /// differs from run to run, stands as `[request id]`.
+    ///
+    /// # Panics
+    /// When the answer does not name its request.
+    #[allow(clippy::expect_used, reason = "an answer without a request id fails every test")]
+    pub fn shown(&self) -> String {
+        let request_id = self.header("x-request-id").filter(|id| !id.is_empty()).expect("a request id in every answer");
+        let mut shown = self.status.to_string();
+        for name in ["content-type", "location", "retry-after", "allow", "www-authenticate"] {
+            if let Some(value) = self.header(name) {
+                shown += &format!("\n{name}: {value}");
+            }
+        }
+        shown.push('\n');
+        let Value::Object(members) = &self.body else { return format!("{shown}\n{}", self.body) };
+        for (name, value) in members {
+            match value {
+                Value::String(id) if name == "request_id" && id == request_id => shown += "\nrequest_id: [request id]",
+                Value::Array(items) if !items.is_empty() => {
+                    shown += &format!("\n{name}:");
+                    items.iter().for_each(|item| shown += &format!("\n  {item}"));
+                }
+                value => shown += &format!("\n{name}: {value}"),
+            }
+        }
+        shown
+    }
 }
 
 /// Sends a recorded API Gateway event (payload format 2.0) to a router.

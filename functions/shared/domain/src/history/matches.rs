@@ -42,7 +42,7 @@ pub(super) struct Matches {
     /// The bytes of every match, until they are too many.
     retained: Option<String>,
     /// Lines that are no event with a time.
-    pub(super) skipped_lines: u64,
+    pub(super) skipped_lines: usize,
 }
 
 impl Matches {

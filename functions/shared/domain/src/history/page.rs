@@ -44,7 +44,7 @@ pub struct Effort {
     /// Events in the range.
     pub matches: usize,
     /// Lines that are no event with a time, and were left out.
-    pub skipped_lines: u64,
+    pub skipped_lines: usize,
     /// Whether the page's events were read a second time.
     pub was_reread: bool,
 }
