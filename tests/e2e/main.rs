@@ -3,6 +3,8 @@
 //! `make test` deploys a stack of its own and runs these; `make run` and `infra/local/main.py exec -- cargo test -p millrace-tests` run
 //! them against the local AWS that is already there. What the tests create stays there: streams are named anew in every run.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what it did not expect")]
+
 mod auth;
 mod earthquakes;
 mod harness;

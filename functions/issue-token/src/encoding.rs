@@ -7,7 +7,7 @@ use domain::store::StoreFault;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-/// The bytes before the point in the SubjectPublicKeyInfo of every P-256 key (RFC 5480), up to the mark of an uncompressed point.
+/// The bytes before the point in the `SubjectPublicKeyInfo` of every P-256 key (RFC 5480), up to the mark of an uncompressed point.
 const P256_PREFIX: [u8; 27] = [
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01,
     0x07, 0x03, 0x42, 0x00, 0x04,

@@ -1,5 +1,7 @@
 //! The templates, read as text: that they say what our code passes and expects, and that nothing in them was left soft.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what it did not expect")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 

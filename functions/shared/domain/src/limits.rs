@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-/// The largest request body on the wire, in bytes. Ours: a base64-encoded body of this size still fits the 6 MB that Lambda takes
+/// The largest request body on the wire, in bytes.
+///
+/// Ours: a base64-encoded body of this size still fits the 6 MB that Lambda takes
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
 pub const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 
@@ -15,8 +17,9 @@ pub const MAX_JSON_DEPTH: usize = 64;
 /// The default limit of one event, in bytes: 254 KiB, as the Amperity Streaming Ingest API's.
 pub const DEFAULT_MAX_EVENT_BYTES: u32 = 254 * 1024;
 
-/// The highest limit of one event that a stream can ask for, in bytes: its dead letter (base64 and context) must fit a Firehose
-/// record of 1,000 KiB (<https://docs.aws.amazon.com/firehose/latest/dev/limits.html>).
+/// The highest limit of one event that a stream can ask for, in bytes.
+///
+/// Its dead letter (base64 and context) must fit a Firehose record of 1,000 KiB (<https://docs.aws.amazon.com/firehose/latest/dev/limits.html>).
 pub const MAX_EVENT_BYTES: u32 = 700 * 1024;
 
 /// Records in one `PutRecords` call (<https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html>).

@@ -138,10 +138,10 @@ fn chunks<'r, 'a>(records: &'r [Record<'a>]) -> Vec<&'r [Record<'a>]> {
     chunks
 }
 
-/// Puts all records so that records of one partition key arrive in order: in waves, each with at most one record a key, and a wave
-/// starts only when the one before it is wholly written. (`PutRecords` promises no order within a call.)
+/// Puts all records so that records of one partition key arrive in order.
 ///
-/// Returns one result a record, in order; after a wave that fails, the rest is not sent and fails for the same reason.
+/// They go in waves, each with at most one record a key, and a wave starts only when the one before it is wholly written
+/// (`PutRecords` promises no order within a call). Returns one result a record, in order; after a wave that fails, the rest is not sent.
 pub async fn put_in_order(
     publisher: &dyn EventPublisher,
     system: &dyn System,

@@ -143,7 +143,7 @@ pub trait SigningKeyPublisher: Send + Sync {
 /// Signs with a key that never leaves its vault.
 #[async_trait::async_trait]
 pub trait TokenSigner: Send + Sync {
-    /// Returns the public key as a DER SubjectPublicKeyInfo.
+    /// Returns the public key as a DER `SubjectPublicKeyInfo`.
     async fn public_key_der(&self) -> Result<Vec<u8>, StoreFault>;
 
     /// Signs `message` with ECDSA P-256 and SHA-256; returns the DER signature.

@@ -1,5 +1,7 @@
 //! The layers of the workspace, as Cargo sees them: `domain` ← `aws`, `http` ← functions, and never the other way.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what it did not expect")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 

@@ -1,0 +1,311 @@
+//! The function as SNS calls it: CloudFormation's notifications in, the stored record afterwards, the outside world faked.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what it did not expect")]
+
+use std::sync::Arc;
+
+use aws_lambda_events::event::sns::SnsEvent;
+use domain::fakes::{FakeStore, FakeSystem, active_stream};
+use domain::ids::StreamKey;
+use domain::lifecycle::{StackState, Status};
+use domain::record::{S3Settings, SinkKind, SinkRecord, StreamRecord, rfc3339_text};
+use domain::system::System;
+use lambda_runtime::{Error, LambdaEvent};
+use record_stack_status::context::Context;
+use record_stack_status::handler::handle;
+use serde_json::{Value, json};
+
+/// The stacks as the fixture names the first of them.
+const STREAM_STACK: &str = "mr-test-stream-refuse-trucks-1-0000002a";
+const SINK_STACK: &str = "mr-test-sink-s3-refuse-trucks-1-0000002b";
+const REASON: &str = "The following resource(s) failed to create: [RawStream]. Rollback requested by user.";
+
+/// The function and everything behind it: `refuse-trucks/1`, being created.
+struct Bench {
+    store: Arc<FakeStore>,
+    system: Arc<FakeSystem>,
+    context: Context,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let (store, system) = (Arc::new(FakeStore::default()), Arc::new(FakeSystem::new()));
+        let mut record = active_stream("refuse-trucks", "1", "waste");
+        record.stack = creating(STREAM_STACK, system.as_ref());
+        store.insert(record);
+        let context = Context { stacks: store.clone(), streams: store.clone(), system: system.clone() };
+        Self { store, system, context }
+    }
+
+    /// The stream is `ACTIVE`, its S3 sink is being created.
+    fn with_sink() -> Self {
+        let bench = Self::new();
+        bench.change(|record| {
+            record.stack.status = Status::Active;
+            let stack = creating(SINK_STACK, bench.system.as_ref());
+            let sink = SinkRecord { settings: S3Settings::default(), stack, updated_at: bench.system.now(), updated_by: "tester".into() };
+            record.sinks.insert(SinkKind::S3, sink);
+        });
+        bench
+    }
+
+    fn change(&self, change: impl FnOnce(&mut StreamRecord)) {
+        let mut record = self.stored().unwrap();
+        change(&mut record);
+        self.store.insert(record);
+    }
+
+    fn stored(&self) -> Option<StreamRecord> {
+        self.store.stored(&StreamKey { id: "refuse-trucks".parse().unwrap(), version: "1".parse().unwrap() })
+    }
+
+    fn sink(&self) -> Option<SinkRecord> {
+        self.stored().unwrap().sinks.get(&SinkKind::S3).cloned()
+    }
+
+    /// The stream's status and reason.
+    fn status(&self) -> (Status, Option<String>) {
+        let stack = self.stored().unwrap().stack;
+        (stack.status, stack.reason)
+    }
+
+    async fn hear(&self, messages: &[String]) -> Result<(), Error> {
+        let event: SnsEvent = serde_json::from_value(event(messages)).unwrap();
+        handle(&self.context, LambdaEvent::new(event, lambda_runtime::Context::default())).await
+    }
+}
+
+fn creating(stack_name: &str, system: &FakeSystem) -> StackState {
+    let mut stack = StackState::creating(stack_name.to_owned(), system.now());
+    stack.stack_id = Some(stack_id(stack_name));
+    stack
+}
+
+/// The recorded event.
+fn recorded() -> Value {
+    serde_json::from_str(include_str!("fixtures/stack-notification.json")).unwrap()
+}
+
+/// The recorded event, with these messages in records of their own.
+fn event(messages: &[String]) -> Value {
+    let record = &recorded()["Records"][0];
+    let records = messages.iter().map(|message| {
+        let mut record = record.clone();
+        record["Sns"]["Message"] = json!(message);
+        record
+    });
+    json!({"Records": records.collect::<Vec<_>>()})
+}
+
+/// The recorded message, which says `CREATE_COMPLETE`.
+fn create_complete() -> String {
+    recorded()["Records"][0]["Sns"]["Message"].as_str().unwrap().to_owned()
+}
+
+/// The recorded message with other words in these fields.
+fn message(changes: &[(&str, &str)]) -> String {
+    let line = |line: &str| {
+        let (key, _) = line.split_once('=').unwrap();
+        match changes.iter().find(|(changed, _)| *changed == key) {
+            Some((_, value)) => format!("{key}='{value}'\n"),
+            None => format!("{line}\n"),
+        }
+    };
+    create_complete().lines().map(line).collect()
+}
+
+/// What CloudFormation says of a stack of ours.
+fn news(stack_name: &str, status: &str, reason: &str) -> String {
+    let id = stack_id(stack_name);
+    let stack = [("StackName", stack_name), ("StackId", &id), ("PhysicalResourceId", &id), ("LogicalResourceId", stack_name)];
+    message(&[&stack[..], &[("ResourceStatus", status), ("ResourceStatusReason", reason)]].concat())
+}
+
+fn stack_id(stack_name: &str) -> String {
+    format!("arn:aws:cloudformation:eu-west-1:000000000000:stack/{stack_name}/6fd0cd70-e6a8-11f0-9c2b-0a3d1f7e5b11")
+}
+
+#[tokio::test]
+async fn a_stream_is_active_when_its_stack_is_complete() {
+    let bench = Bench::new();
+    bench.hear(&[create_complete()]).await.unwrap();
+    let record = bench.stored().unwrap();
+    assert_eq!((record.stack.status, record.revision), (Status::Active, 2));
+    assert_eq!(rfc3339_text(record.stack.since), "2026-01-01T00:00:41.712Z", "as of CloudFormation's time");
+    assert_eq!(record.updated_by, "tester", "no caller's change");
+}
+
+#[tokio::test]
+async fn a_rollback_is_a_failure_with_cloudformations_reason_once_it_is_over() {
+    let bench = Bench::new();
+    bench.hear(&[news(STREAM_STACK, "ROLLBACK_IN_PROGRESS", REASON)]).await.unwrap();
+    assert_eq!(bench.status(), (Status::CreateInProgress, Some(REASON.to_owned())));
+    bench.hear(&[news(STREAM_STACK, "ROLLBACK_COMPLETE", "")]).await.unwrap();
+    assert_eq!(bench.status(), (Status::OperationFailed, Some(REASON.to_owned())));
+}
+
+#[tokio::test]
+async fn a_failure_in_one_message_keeps_its_reason_even_over_several_lines() {
+    for status in ["ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED"] {
+        let bench = Bench::new();
+        bench.hear(&[news(STREAM_STACK, status, "shard limit\nit's exceeded")]).await.unwrap();
+        assert_eq!(bench.status(), (Status::OperationFailed, Some("shard limit\nit's exceeded".to_owned())), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_sink_has_a_status_of_its_own() {
+    let bench = Bench::with_sink();
+    bench.hear(&[news(SINK_STACK, "CREATE_COMPLETE", "")]).await.unwrap();
+    assert_eq!(bench.sink().unwrap().stack.status, Status::Active);
+
+    let bench = Bench::with_sink();
+    bench.hear(&[news(SINK_STACK, "ROLLBACK_COMPLETE", REASON)]).await.unwrap();
+    let sink = bench.sink().unwrap();
+    assert_eq!((sink.stack.status, sink.stack.reason.as_deref()), (Status::OperationFailed, Some(REASON)));
+    assert_eq!(bench.status(), (Status::Active, None), "its stream works on");
+}
+
+#[tokio::test]
+async fn a_stream_is_removed_when_its_stack_is_gone() {
+    let bench = Bench::new();
+    bench.change(|record| record.stack.start_delete(bench.system.now()));
+    bench.hear(&[news(STREAM_STACK, "DELETE_IN_PROGRESS", "User Initiated")]).await.unwrap();
+    assert_eq!(bench.status().0, Status::DeleteInProgress);
+    bench.hear(&[news(STREAM_STACK, "DELETE_COMPLETE", "")]).await.unwrap();
+    assert_eq!(bench.stored(), None);
+}
+
+#[tokio::test]
+async fn a_sink_is_removed_when_its_stack_is_gone_and_its_stream_stays() {
+    let bench = Bench::with_sink();
+    bench.change(|record| record.sinks.get_mut(&SinkKind::S3).unwrap().stack.start_delete(bench.system.now()));
+    bench.hear(&[news(SINK_STACK, "DELETE_COMPLETE", "")]).await.unwrap();
+    assert_eq!((bench.sink(), bench.status().0), (None, Status::Active));
+}
+
+#[tokio::test]
+async fn a_deletion_that_fails_keeps_the_stream_and_the_reason() {
+    let bench = Bench::new();
+    bench.change(|record| record.stack.start_delete(bench.system.now()));
+    bench.hear(&[news(STREAM_STACK, "DELETE_FAILED", "RawStream: access denied")]).await.unwrap();
+    assert_eq!(bench.status(), (Status::OperationFailed, Some("RawStream: access denied".to_owned())));
+}
+
+#[tokio::test]
+async fn news_that_comes_twice_or_late_changes_nothing() {
+    let bench = Bench::new();
+    bench.hear(&[create_complete()]).await.unwrap();
+    let active = bench.stored();
+    for late in [create_complete(), news(STREAM_STACK, "CREATE_IN_PROGRESS", ""), news(STREAM_STACK, "ROLLBACK_COMPLETE", "late")] {
+        bench.hear(&[late]).await.unwrap();
+        assert_eq!(bench.stored(), active);
+    }
+    bench.change(|record| record.stack.start_delete(bench.system.now()));
+    let deleting = bench.stored();
+    bench.hear(&[create_complete()]).await.unwrap();
+    assert_eq!(bench.stored(), deleting);
+}
+
+#[tokio::test]
+async fn news_of_an_old_stack_is_not_taken_for_the_new_ones() {
+    let bench = Bench::new();
+    let before = bench.stored();
+    let old = "arn:aws:cloudformation:eu-west-1:000000000000:stack/mr-test-stream-refuse-trucks-1-0000002a/00000000-0000-0000-0000-000000000000";
+    for status in ["CREATE_COMPLETE", "ROLLBACK_COMPLETE", "DELETE_COMPLETE"] {
+        let old_news = message(&[("StackId", old), ("PhysicalResourceId", old), ("ResourceStatus", status)]);
+        bench.hear(&[old_news]).await.unwrap();
+        assert_eq!(bench.stored(), before, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_stack_whose_id_is_not_known_yet_is_known_by_its_name() {
+    let bench = Bench::new();
+    bench.change(|record| record.stack.stack_id = None);
+    bench.hear(&[create_complete()]).await.unwrap();
+    let stack = bench.stored().unwrap().stack;
+    assert_eq!((stack.status, stack.stack_id), (Status::Active, Some(stack_id(STREAM_STACK))));
+}
+
+/// Messages that say nothing of a stack of ours.
+fn messages_without_news() -> Vec<String> {
+    vec![
+        String::new(),
+        "hello\nworld".to_owned(),
+        "='='\n'\n=".to_owned(),
+        json!({"Type": "Notification", "ResourceType": "AWS::CloudFormation::Stack"}).to_string(),
+        news("mr-test-stream-nobodys-1-00000001", "CREATE_COMPLETE", ""),
+        message(&[("ResourceType", "AWS::Kinesis::Stream"), ("LogicalResourceId", "RawStream"), ("PhysicalResourceId", "dp.green")]),
+        message(&[("PhysicalResourceId", "arn:of:a:stack:within"), ("LogicalResourceId", "Nested")]),
+        news(STREAM_STACK, "UPDATE_COMPLETE", ""),
+        news(STREAM_STACK, "SOMETHING_NEW", ""),
+        message(&[("ResourceStatus", "")]),
+        message(&[("StackName", "")]),
+        message(&[("StackId", "")]),
+    ]
+}
+
+#[tokio::test]
+async fn a_message_without_news_of_ours_changes_nothing() {
+    for message in messages_without_news() {
+        let bench = Bench::new();
+        let before = bench.stored();
+        bench.hear(std::slice::from_ref(&message)).await.unwrap();
+        assert_eq!(bench.stored(), before, "{message}");
+    }
+}
+
+#[tokio::test]
+async fn no_message_stops_another_of_the_same_event() {
+    let bench = Bench::with_sink();
+    let mut messages = messages_without_news();
+    messages.insert(0, "hello".to_owned());
+    messages.push(news(SINK_STACK, "CREATE_COMPLETE", ""));
+    bench.hear(&messages).await.unwrap();
+    assert_eq!(bench.sink().unwrap().stack.status, Status::Active);
+}
+
+#[tokio::test]
+async fn a_time_that_cannot_be_read_is_the_time_of_receipt() {
+    let bench = Bench::new();
+    bench.hear(&[message(&[("Timestamp", "yesterday")])]).await.unwrap();
+    let stack = bench.stored().unwrap().stack;
+    assert_eq!((stack.status, stack.since), (Status::Active, bench.system.now()));
+}
+
+#[tokio::test]
+async fn news_is_applied_anew_when_another_writer_was_first() {
+    let bench = Bench::new();
+    bench.store.conflict_next(2);
+    bench.hear(&[create_complete()]).await.unwrap();
+    assert_eq!(bench.status().0, Status::Active);
+
+    let bench = Bench::new();
+    bench.change(|record| record.stack.start_delete(bench.system.now()));
+    bench.store.conflict_next(1);
+    bench.hear(&[news(STREAM_STACK, "DELETE_COMPLETE", "")]).await.unwrap();
+    assert_eq!(bench.stored(), None);
+}
+
+#[tokio::test]
+async fn news_that_always_comes_second_is_sent_again_by_sns() {
+    let bench = Bench::new();
+    bench.store.conflict_next(usize::MAX);
+    assert!(bench.hear(&[create_complete()]).await.is_err());
+    bench.store.conflict_next(0);
+    bench.hear(&[create_complete()]).await.unwrap();
+    assert_eq!(bench.status().0, Status::Active);
+}
+
+#[tokio::test]
+async fn news_that_cannot_be_noted_is_sent_again_by_sns() {
+    for passes in [0, 1] {
+        let bench = Bench::new();
+        bench.store.fail_after(passes);
+        assert!(bench.hear(&[create_complete()]).await.is_err(), "the table fails after {passes} calls");
+        assert_eq!(bench.status().0, Status::CreateInProgress);
+        bench.hear(&[create_complete()]).await.unwrap();
+        assert_eq!(bench.status().0, Status::Active);
+    }
+}
