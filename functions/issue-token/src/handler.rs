@@ -27,6 +27,9 @@ pub struct TokenOut {
 /// A request that is not one, or a signer or store that fails.
 pub async fn handle(context: &Context, event: LambdaEvent<Value>) -> Result<TokenOut, Error> {
     let started = context.system.now();
+    if !event.payload.is_object() {
+        return Err("bad request for a token: expected an object".into());
+    }
     let request: TokenRequest = serde_json::from_value(event.payload).map_err(|error| format!("bad request for a token: {error}"))?;
     let jti = format!("{:016x}{:016x}", context.system.random(), context.system.random());
     let claims = request.claims(&context.issuer, started, jti)?;

@@ -80,7 +80,9 @@ fn every_event_source_mapping_is_bounded_in_every_direction() {
         let properties = &mapping["Properties"];
         assert_eq!(properties["StartingPosition"], "TRIM_HORIZON", "{name}");
         assert_eq!(properties["BisectBatchOnFunctionError"], true, "{name}");
-        assert!(properties["MaximumRetryAttempts"].as_i64().is_some_and(|times| (0..=100).contains(&times)), "{name}");
+        // Left out or -1, a batch would be tried for ever; 10,000 is the most
+        // (<https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html>).
+        assert!(properties["MaximumRetryAttempts"].as_i64().is_some_and(|times| (0..=10_000).contains(&times)), "{name}");
         assert!(properties["MaximumRecordAgeInSeconds"].as_i64().is_some_and(|age| (60..86_400).contains(&age)), "{name}");
         assert_eq!(texts(&properties["FunctionResponseTypes"]), ["ReportBatchItemFailures"], "{name}");
         let destination = shown(&properties["DestinationConfig"]["OnFailure"]["Destination"]);

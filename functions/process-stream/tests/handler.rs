@@ -116,7 +116,23 @@ async fn a_poison_record_becomes_a_dead_letter_and_its_neighbours_go_on() {
     assert_eq!(bench.forwarded(), owned(&[LINES[0], LINES[2]]));
     let letters = bench.letters.stored(DEAD_LETTERS);
     assert_eq!(BASE64_STANDARD.decode(&letters[0].original_base64).unwrap(), b"not json\xff");
-    assert_snapshot!(serde_json::to_string_pretty(&letters).unwrap(), @"");
+    assert_snapshot!(serde_json::to_string_pretty(&letters).unwrap(), @r#"
+    [
+      {
+        "id": "dl-49590338271490256608559692538361571095921575989136587411",
+        "source": "pipeline",
+        "reason": {
+          "code": "undecodable",
+          "detail": "not UTF-8 at byte 8"
+        },
+        "time": "2026-01-01T00:00:00Z",
+        "attempts": 1,
+        "request_id": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
+        "content_type": "application/json",
+        "original_base64": "bm90IGpzb27/"
+      }
+    ]
+    "#);
 }
 
 #[tokio::test]
@@ -156,7 +172,7 @@ async fn a_fault_that_stays_is_answered_with_the_first_record_that_must_come_aga
     let bench = Bench::with_faults(script, FakeDeadLetters::default());
     let answer = bench.send(&batch()).await.unwrap();
     assert_eq!(answer, again_from(1));
-    assert_snapshot!(answer, @"");
+    assert_snapshot!(answer, @r#"{"batchItemFailures":[{"itemIdentifier":"49590338271490256608559692538361571095921575989136587411"}]}"#);
 
     // Lambda sends the batch again from there.
     let mut rest = batch();

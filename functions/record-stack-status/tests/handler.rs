@@ -211,7 +211,8 @@ async fn news_that_comes_twice_or_late_changes_nothing() {
 async fn news_of_an_old_stack_is_not_taken_for_the_new_ones() {
     let bench = Bench::new();
     let before = bench.stored();
-    let old = "arn:aws:cloudformation:eu-west-1:000000000000:stack/mr-test-stream-refuse-trucks-1-0000002a/00000000-0000-0000-0000-000000000000";
+    let old =
+        "arn:aws:cloudformation:eu-west-1:000000000000:stack/mr-test-stream-refuse-trucks-1-0000002a/00000000-0000-0000-0000-000000000000";
     for status in ["CREATE_COMPLETE", "ROLLBACK_COMPLETE", "DELETE_COMPLETE"] {
         let old_news = message(&[("StackId", old), ("PhysicalResourceId", old), ("ResourceStatus", status)]);
         bench.hear(&[old_news]).await.unwrap();

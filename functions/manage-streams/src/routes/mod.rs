@@ -6,6 +6,7 @@ pub mod streams;
 
 use axum::Router;
 use axum::routing::get;
+use domain::lifecycle::Status;
 use domain::limits::RETRY_AFTER_STACK;
 use domain::provision::ChangeFault;
 use domain::record::StreamRecord;
@@ -42,6 +43,8 @@ fn change_problem(fault: ChangeFault) -> Problem {
         ChangeFault::NoSuchSink(_) => Problem::not_found(detail),
         // Names them, so that the caller knows what to disable first.
         ChangeFault::HasSinks(_) => Problem::conflict(detail),
+        // A failed stream does not mend by itself.
+        ChangeFault::NotActive(Status::OperationFailed) => Problem::conflict(detail),
         // Waiting helps.
         ChangeFault::Busy { .. } | ChangeFault::NotActive(_) => Problem::conflict(detail).with_retry_after(RETRY_AFTER_STACK),
         // Reading again and deciding anew helps.

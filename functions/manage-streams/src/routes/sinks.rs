@@ -4,6 +4,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use domain::access::Caller;
+use domain::document::array_for_object;
 use domain::record::{SinkKind, StreamRecord};
 use http::StatusCode;
 use http_edge::{AuthorizedStream, DocumentBody, Problem, ProblemBody};
@@ -51,6 +52,9 @@ pub async fn enable_sink(
     DocumentBody(body): DocumentBody,
 ) -> Result<Response, Problem> {
     let sink: SinkIn = serde_json::from_str(&body).map_err(|error| Problem::bad_request(format!("body is no sink: {error}")))?;
+    if let Some(pointer) = array_for_object(&body, &["", "/config", "/config/buffering"]) {
+        return Err(Problem::bad_request("body is no sink: expected an object, got an array").with_error(pointer, "expected an object"));
+    }
     let kind = kind_of(&sink.kind)?;
     let faults = sink.config.faults(record.is_partitioned_by_event_time());
     if !faults.is_empty() {

@@ -75,7 +75,7 @@ pub async fn create_first_version(
     DocumentBody(body): DocumentBody,
 ) -> Result<Response, Problem> {
     let id: StreamId = id.parse().map_err(|error| bad_id("/id", &error))?;
-    if let Some(existing) = context.streams.load(&caller.reach(), &id, None).await? {
+    if let Some(existing) = existing(&context, &caller, &id, None).await? {
         return Err(Problem::conflict(format!("stream {} already exists", existing.key)));
     }
     create(&context, &caller, StreamKey { id, version: Version::first() }, &body, StatusCode::OK).await
@@ -102,9 +102,20 @@ pub async fn create_version(
     Path((id, version)): Path<(String, String)>,
     DocumentBody(body): DocumentBody,
 ) -> Result<Response, Problem> {
-    let id = id.parse().map_err(|error| bad_id("/id", &error))?;
-    let version = version.parse().map_err(|error| bad_id("/version", &error))?;
+    let id: StreamId = id.parse().map_err(|error| bad_id("/id", &error))?;
+    let version: Version = version.parse().map_err(|error| bad_id("/version", &error))?;
+    if let Some(existing) = existing(&context, &caller, &id, Some(&version)).await? {
+        return Err(Problem::conflict(format!("stream {} already exists", existing.key)));
+    }
     create(&context, &caller, StreamKey { id, version }, &body, StatusCode::CREATED).await
+}
+
+/// What holds the place of a new stream. One whose deletion is over does not, though no news of it may have come.
+async fn existing(context: &Context, caller: &Caller, id: &StreamId, version: Option<&Version>) -> Result<Option<StreamRecord>, Problem> {
+    match context.streams.load(&caller.reach(), id, version).await? {
+        Some(record) => Ok(context.provisioning().reconcile(record).await?),
+        None => Ok(None),
+    }
 }
 
 async fn create(context: &Context, caller: &Caller, key: StreamKey, body: &str, success: StatusCode) -> Result<Response, Problem> {

@@ -11,7 +11,17 @@ use crate::bench::{Bench, S3_SINK, STREAM, own_routes};
 async fn every_route_that_needs_a_token_is_401_without_a_good_one() {
     let bench = Bench::with_stream().await;
     let answer = bench.call_as(None, "GET", STREAM, None).await;
-    assert_snapshot!(answer.shown(), @"");
+    assert_snapshot!(answer.shown(), @r#"
+    401
+    content-type: application/problem+json
+    www-authenticate: Bearer realm="millrace"
+
+    detail: "expected a valid bearer token"
+    request_id: [request id]
+    status: 401
+    title: "Unauthorized"
+    type: "urn:millrace:problem:unauthorized"
+    "#);
     let calls = bench.store.calls();
     for id in ["refuse-trucks", "no-such-stream", "Bad"] {
         for (method, path, _) in own_routes(id, "1").into_iter().filter(|(_, _, needs_token)| *needs_token) {
@@ -28,7 +38,16 @@ async fn every_route_that_needs_a_token_is_401_without_a_good_one() {
 async fn every_route_that_needs_a_token_is_403_with_one_that_only_sends_or_reads_events() {
     let bench = Bench::with_sink().await;
     let read = bench.token("waste", Scope::Read);
-    assert_snapshot!(bench.call_as(Some(&read), "GET", STREAM, None).await.shown(), @"");
+    assert_snapshot!(bench.call_as(Some(&read), "GET", STREAM, None).await.shown(), @r#"
+    403
+    content-type: application/problem+json
+
+    detail: "expected a token with scope manage"
+    request_id: [request id]
+    status: 403
+    title: "Forbidden"
+    type: "urn:millrace:problem:forbidden"
+    "#);
     let calls = bench.store.calls();
     let both = bench.issuer.token("waste", &[Scope::Ingest, Scope::Read]);
     for token in [bench.token("waste", Scope::Ingest), read, both] {
@@ -44,7 +63,16 @@ async fn a_foreign_stream_is_answered_like_a_missing_one_on_every_route() {
     let bench = Bench::new();
     bench.store.insert(active_stream("bus-positions", "1", "transport"));
     let missing = bench.get("/streams/no-such-stream/1").await;
-    assert_snapshot!(missing.shown(), @"");
+    assert_snapshot!(missing.shown(), @r#"
+    404
+    content-type: application/problem+json
+
+    detail: "there is no such stream"
+    request_id: [request id]
+    status: 404
+    title: "Not Found"
+    type: "urn:millrace:problem:not-found"
+    "#);
     let foreign = own_routes("bus-positions", "1").into_iter();
     let creates = |method: &str, path: &str| method == "POST" && !path.ends_with("/sinks");
     let mut tried = 0;

@@ -5,7 +5,7 @@ use domain::fakes::active_stream;
 use domain::limits::MAX_BODY_BYTES;
 use domain::provision::ProvisionFault;
 use http_edge::testing::{event, send};
-use insta::assert_snapshot;
+use insta::{allow_duplicates, assert_snapshot};
 use serde_json::json;
 
 use crate::bench::{Bench, DOCUMENT, NEWEST, STREAM, key};
@@ -13,7 +13,30 @@ use crate::bench::{Bench, DOCUMENT, NEWEST, STREAM, key};
 #[tokio::test]
 async fn a_version_is_created_with_201_and_its_location() {
     let bench = Bench::new();
-    assert_snapshot!(bench.post(STREAM, DOCUMENT).await.shown(), @"");
+    assert_snapshot!(bench.post(STREAM, DOCUMENT).await.shown(), @r#"
+    201
+    content-type: application/json
+    location: /streams/refuse-trucks/1
+
+    access_rights: "public"
+    active: false
+    confidentiality: "green"
+    config: {"access_rights":"public","buffer":{"kinesis":{"mode":"provisioned","shards":2}},"input":{"max_event_bytes":260096,"timestamp":"$.time","timestamp_format":"rfc3339"},"metadata":{"team":"waste"},"name":"Refuse trucks"}
+    created_at: "2026-01-01T00:00:00Z"
+    created_by: "tester"
+    id: "refuse-trucks"
+    ingest_id: "is-gbbofKUG"
+    owner: "waste"
+    processed_stream: "dp.green.refuse-trucks.processed.1.json"
+    raw_stream: "dp.green.refuse-trucks.raw.1.json"
+    sinks: []
+    status: "CREATE_IN_PROGRESS"
+    updated_at: "2026-01-01T00:00:00Z"
+    updated_by: "tester"
+    uptime: 0.0
+    uptime_str: "0s"
+    version: "1"
+    "#);
     let asked = bench.stacks.requests();
     let parameter = |name: &str| asked[0].parameters.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
     assert_eq!(asked.len(), 1);
@@ -47,9 +70,18 @@ async fn creating_twice_is_a_conflict_and_asks_for_one_stack() {
         let bench = Bench::new();
         bench.post(path, DOCUMENT).await;
         let before = bench.store.stored(&key("refuse-trucks", "1"));
-        assert_snapshot!(bench.post(path, "{}").await.shown(), @"");
-        assert_eq!(bench.post(STREAM, "{}").await.status, 409);
-        assert_eq!(bench.post(NEWEST, "{}").await.status, 409);
+        let refused = bench.post(STREAM, "{}").await.shown();
+        allow_duplicates! { assert_snapshot!(refused, @r#"
+        409
+        content-type: application/problem+json
+
+        detail: "stream refuse-trucks/1 already exists"
+        request_id: [request id]
+        status: 409
+        title: "Conflict"
+        type: "urn:millrace:problem:conflict"
+        "#); }
+        assert_eq!(bench.post(NEWEST, "{}").await.shown(), refused);
         assert_eq!(bench.stacks_asked_for(), 1);
         assert_eq!(bench.store.stored(&key("refuse-trucks", "1")), before, "and changes nothing");
     }
@@ -81,7 +113,16 @@ async fn an_id_of_another_owner_is_a_conflict_in_the_same_words() {
 async fn a_bad_document_is_answered_with_everything_that_is_wrong_with_it() {
     let bench = Bench::new();
     let document = r#"{"input":{"max_event_bytes":0},"buffer":{"kinesis":{"shards":501,"retention_hours":1}},"metadata":{"aws:x":"1"}}"#;
-    assert_snapshot!(bench.post(STREAM, document).await.shown(), @"");
+    assert_snapshot!(bench.post(STREAM, document).await.shown(), @r#"
+    400
+    content-type: application/json
+
+    linting_errors:
+      "input.max_event_bytes: expected 1 to 716800, got 0"
+      "buffer.kinesis.shards: expected 1 to 500, got 501"
+      "buffer.kinesis.retention_hours: expected 24 to 8760, got 1"
+      "metadata.aws:x: keys that start with aws: or millrace: are taken"
+    "#);
     assert_eq!(bench.post(NEWEST, document).await.shown(), bench.post(STREAM, document).await.shown());
     assert!(bench.store.stored(&key("refuse-trucks", "1")).is_none());
     assert_eq!(bench.stacks_asked_for(), 0);
@@ -90,9 +131,14 @@ async fn a_bad_document_is_answered_with_everything_that_is_wrong_with_it() {
 #[tokio::test]
 async fn a_fault_of_form_names_its_line_and_column() {
     let bench = Bench::new();
-    assert_snapshot!(bench.post(STREAM, "{\n  \"name\": \"Refuse trucks\",\n  \"nope\": 1\n}").await.shown(), @"");
-    for (body, place) in [("{\"name\": 7}", "(1,10) "), ("{\n\"name\"", "(2,6) "), ("[]", "(1,"), ("not json", "(1,"), ("{} {}", "(1,4) ")]
-    {
+    assert_snapshot!(bench.post(STREAM, "{\n  \"name\": \"Refuse trucks\",\n  \"nope\": 1\n}").await.shown(), @r#"
+    400
+    content-type: application/json
+
+    linting_errors:
+      "(3,8) unknown field `nope`, expected one of `name`, `description`, `metadata`, `access_rights`, `input`, `buffer`"
+    "#);
+    for (body, place) in [("{\"name\": 7}", "(1,10) "), ("{\n\"name\"", "(2,6) "), ("not json", "(1,"), ("{} {}", "(1,4) ")] {
         let answer = bench.post(STREAM, body).await;
         let first = answer.body["linting_errors"][0].as_str().unwrap_or_default();
         assert!(answer.status == 400 && first.starts_with(place), "{body:?}: {first:?}");
@@ -100,9 +146,36 @@ async fn a_fault_of_form_names_its_line_and_column() {
 }
 
 #[tokio::test]
+async fn an_array_is_no_object_whatever_it_holds() {
+    let bench = Bench::new();
+    for (body, field) in [
+        ("[]", "document"),
+        (r#"["Refuse trucks"]"#, "document"),
+        (r#"{"input":["$.time"]}"#, "input"),
+        (r#"{"buffer":[{}]}"#, "buffer"),
+        (r#"{"buffer":{"kinesis":["on_demand"]}}"#, "buffer.kinesis"),
+    ] {
+        let answer = bench.post(STREAM, body).await;
+        let fault = format!("{field}: expected an object, got an array");
+        assert_eq!((answer.status, answer.body), (400, json!({"linting_errors": [fault]})), "{body}");
+    }
+}
+
+#[tokio::test]
 async fn an_id_or_version_that_breaks_its_pattern_is_a_bad_request_that_points_at_it() {
     let bench = Bench::new();
-    assert_snapshot!(bench.post("/streams/Refuse-Trucks/1", "{}").await.shown(), @"");
+    assert_snapshot!(bench.post("/streams/Refuse-Trucks/1", "{}").await.shown(), @r#"
+    400
+    content-type: application/problem+json
+
+    detail: "stream id \"Refuse-Trucks\" does not match ^[a-z0-9][a-z0-9-]{2,69}$"
+    errors:
+      {"detail":"stream id \"Refuse-Trucks\" does not match ^[a-z0-9][a-z0-9-]{2,69}$","pointer":"/id"}
+    request_id: [request id]
+    status: 400
+    title: "Bad Request"
+    type: "urn:millrace:problem:bad-request"
+    "#);
     let too_long = format!("/streams/{}", "a".repeat(71));
     let ids = ["/streams/ab", "/streams/-abc", "/streams/refuse_trucks", "/streams/a%2Fb%2Fc", "/streams/m%C3%BCll", too_long.as_str()];
     for path in ids {

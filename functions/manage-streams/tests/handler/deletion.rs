@@ -30,10 +30,12 @@ async fn a_stack_that_cloudformation_forgot_is_gone() {
 }
 
 #[tokio::test]
-async fn deleting_twice_is_deleting_once() {
+async fn a_deletion_that_runs_is_not_begun_anew() {
     let bench = Bench::with_stream().await;
     bench.delete(STREAM).await;
-    assert_eq!(bench.delete(STREAM).await.status, 200);
+    let answer = bench.delete(STREAM).await;
+    assert_eq!((answer.status, answer.header("retry-after")), (409, Some("5")));
+    assert_eq!(answer.body["detail"], "stream is DELETE_IN_PROGRESS");
     bench.finish_stacks();
     assert_eq!(bench.delete(STREAM).await.status, 404);
 }
@@ -41,7 +43,16 @@ async fn deleting_twice_is_deleting_once() {
 #[tokio::test]
 async fn a_stream_with_a_sink_is_not_deleted_and_the_sink_is_named() {
     let bench = Bench::with_sink().await;
-    assert_snapshot!(bench.delete(STREAM).await.shown(), @"");
+    assert_snapshot!(bench.delete(STREAM).await.shown(), @r#"
+    409
+    content-type: application/problem+json
+
+    detail: "the stream has active features: s3"
+    request_id: [request id]
+    status: 409
+    title: "Conflict"
+    type: "urn:millrace:problem:conflict"
+    "#);
     assert_eq!(bench.delete(NEWEST).await.shown(), bench.delete(STREAM).await.shown());
     assert_eq!(bench.get(STREAM).await.body["status"], "ACTIVE");
     bench.delete(S3).await;
@@ -54,7 +65,17 @@ async fn a_stream_with_a_sink_is_not_deleted_and_the_sink_is_named() {
 async fn a_stream_that_is_being_created_is_not_deleted_yet() {
     let bench = Bench::new();
     bench.post(STREAM, DOCUMENT).await;
-    assert_snapshot!(bench.delete(STREAM).await.shown(), @"");
+    assert_snapshot!(bench.delete(STREAM).await.shown(), @r#"
+    409
+    content-type: application/problem+json
+    retry-after: 5
+
+    detail: "stream is CREATE_IN_PROGRESS"
+    request_id: [request id]
+    status: 409
+    title: "Conflict"
+    type: "urn:millrace:problem:conflict"
+    "#);
     bench.finish_stacks();
     assert_eq!(bench.delete(STREAM).await.status, 200);
 }

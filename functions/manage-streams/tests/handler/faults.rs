@@ -9,7 +9,17 @@ async fn a_table_that_does_not_answer_is_503_on_every_route_and_its_reason_stays
     let bench = Bench::with_sink().await;
     bench.store.fail_next(1);
     let answer = bench.get(STREAM).await;
-    assert_snapshot!(answer.shown(), @"");
+    assert_snapshot!(answer.shown(), @r#"
+    503
+    content-type: application/problem+json
+    retry-after: 1
+
+    detail: "a service that this request needs does not answer; try again"
+    request_id: [request id]
+    status: 503
+    title: "Service Unavailable"
+    type: "urn:millrace:problem:service-unavailable"
+    "#);
     for (method, path, _) in own_routes("refuse-trucks", "1") {
         let body = if path == SINKS { S3_SINK } else { "{}" };
         bench.store.fail_next(1);

@@ -25,7 +25,12 @@ fn with_faulty_streams() -> Bench {
 #[tokio::test]
 async fn no_streams_and_working_ones_are_ready() {
     let bench = Bench::new();
-    assert_snapshot!(bench.call_as(None, "GET", "/ready", None).await.shown(), @"");
+    assert_snapshot!(bench.call_as(None, "GET", "/ready", None).await.shown(), @r#"
+    200
+    content-type: application/json
+
+    status: "ready"
+    "#);
     for bench in [Bench::with_stream().await, Bench::with_sink().await] {
         for token in [None, Some("no.real.token")] {
             assert_eq!(bench.call_as(token, "GET", "/ready", None).await.status, 200, "{token:?}");
@@ -45,14 +50,34 @@ async fn a_stream_that_is_being_made_is_no_fault() {
 async fn a_failed_stream_is_503_and_named_to_nobody_without_a_token() {
     let bench = with_faulty_streams();
     let answer = bench.call_as(None, "GET", "/ready", None).await;
-    assert_snapshot!(answer.shown(), @"");
+    assert_snapshot!(answer.shown(), @r#"
+    503
+    content-type: application/problem+json
+
+    detail: "a stream or sink has failed"
+    request_id: [request id]
+    status: 503
+    title: "Service Unavailable"
+    type: "urn:millrace:problem:service-unavailable"
+    "#);
     assert_eq!(bench.call_as(Some("no.real.token"), "GET", "/ready", None).await.shown(), answer.shown());
 }
 
 #[tokio::test]
 async fn a_caller_is_told_of_its_own_faulty_streams_only() {
     let bench = with_faulty_streams();
-    assert_snapshot!(bench.get("/ready").await.shown(), @"");
+    assert_snapshot!(bench.get("/ready").await.shown(), @r#"
+    503
+    content-type: application/problem+json
+
+    detail: "a stream or sink has failed"
+    faulty:
+      {"id":"refuse-trucks","part":"stream","reason":"waste ran out of shards","version":"1"}
+    request_id: [request id]
+    status: 503
+    title: "Service Unavailable"
+    type: "urn:millrace:problem:service-unavailable"
+    "#);
     let named = async |owner: &str, scope: Scope| {
         let answer = bench.call_as(Some(&bench.token(owner, scope)), "GET", "/ready", None).await;
         assert_eq!(answer.status, 503);

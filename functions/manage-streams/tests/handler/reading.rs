@@ -33,7 +33,7 @@ async fn a_list_names_the_newest_version_by_id_and_older_ones_by_version_too() {
     assert_eq!(names(&answer.body), ["glass-bins", "refuse-trucks", "refuse-trucks/1.5", "refuse-trucks/9"]);
     assert_eq!(answer.body["refuse-trucks"]["version"], "10");
     bench.system.advance(Duration::from_secs(3_723));
-    assert_snapshot!(bench.get("/streams").await.body["refuse-trucks"], @"");
+    assert_snapshot!(bench.get("/streams").await.body["refuse-trucks"], @r#"{"active":true,"status":"ACTIVE","uptime":3723.0,"uptime_str":"1h2m3s","version":"10"}"#);
 }
 
 #[tokio::test]
@@ -81,7 +81,29 @@ async fn a_stream_becomes_active_when_its_stack_is_complete() {
     // The fake's stacks are complete at 2026-01-02T00:00:00Z.
     bench.system.advance(Duration::from_secs(24 * 60 * 60));
     let token = bench.issuer.sign(&bench.issuer.claims("waste", &[Scope::Manage], bench.system.as_ref()));
-    assert_snapshot!(bench.call_as(Some(&token), "GET", STREAM, None).await.shown(), @"");
+    assert_snapshot!(bench.call_as(Some(&token), "GET", STREAM, None).await.shown(), @r#"
+    200
+    content-type: application/json
+
+    access_rights: "public"
+    active: true
+    confidentiality: "green"
+    config: {"access_rights":"public","buffer":{"kinesis":{"mode":"provisioned","shards":2}},"input":{"max_event_bytes":260096,"timestamp":"$.time","timestamp_format":"rfc3339"},"metadata":{"team":"waste"},"name":"Refuse trucks"}
+    created_at: "2026-01-01T00:00:00Z"
+    created_by: "tester"
+    id: "refuse-trucks"
+    ingest_id: "is-gbbofKUG"
+    owner: "waste"
+    processed_stream: "dp.green.refuse-trucks.processed.1.json"
+    raw_stream: "dp.green.refuse-trucks.raw.1.json"
+    sinks: []
+    status: "ACTIVE"
+    updated_at: "2026-01-01T00:00:00Z"
+    updated_by: "tester"
+    uptime: 4.0
+    uptime_str: "4s"
+    version: "1"
+    "#);
 }
 
 #[tokio::test]

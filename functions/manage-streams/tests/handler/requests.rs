@@ -21,7 +21,16 @@ async fn every_route_of_the_table_is_routed() {
 async fn an_unknown_path_is_a_problem_with_or_without_a_token() {
     let bench = Bench::with_stream().await;
     let answer = bench.get("/nowhere").await;
-    assert_snapshot!(answer.shown(), @"");
+    assert_snapshot!(answer.shown(), @r#"
+    404
+    content-type: application/problem+json
+
+    detail: "there is no such route"
+    request_id: [request id]
+    status: 404
+    title: "Not Found"
+    type: "urn:millrace:problem:not-found"
+    "#);
     for path in ["/", "/streams/", "/ready/", "/streams/refuse-trucks/1/", "/streams/refuse-trucks/1/sinks/s3/x", "/openapi"] {
         for method in ["GET", "POST", "PUT", "DELETE", "OPTIONS"] {
             assert_eq!(bench.call_as(None, method, path, None).await.shown(), answer.shown(), "{method} {path}");
@@ -32,7 +41,17 @@ async fn an_unknown_path_is_a_problem_with_or_without_a_token() {
 #[tokio::test]
 async fn a_wrong_method_is_405_and_names_the_right_ones() {
     let bench = Bench::with_stream().await;
-    assert_snapshot!(bench.call_as(None, "PUT", STREAM, Some("{}")).await.shown(), @"");
+    assert_snapshot!(bench.call_as(None, "PUT", STREAM, Some("{}")).await.shown(), @r#"
+    405
+    content-type: application/problem+json
+    allow: POST, GET, DELETE
+
+    detail: "expected one of: POST, GET, DELETE"
+    request_id: [request id]
+    status: 405
+    title: "Method Not Allowed"
+    type: "urn:millrace:problem:method-not-allowed"
+    "#);
     for method in ["PUT", "PATCH"] {
         for (path, allow) in [
             ("/ready", "GET"),

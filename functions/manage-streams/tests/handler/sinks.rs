@@ -11,11 +11,25 @@ use crate::bench::{Bench, DOCUMENT, S3, S3_SINK, SINKS, STREAM};
 async fn a_sink_is_enabled_listed_shown_and_disabled() {
     let bench = Bench::with_stream().await;
     assert_eq!(bench.get(SINKS).await.body, json!([]));
-    assert_snapshot!(bench.post(SINKS, S3_SINK).await.shown(), @"");
+    assert_snapshot!(bench.post(SINKS, S3_SINK).await.shown(), @r#"
+    201
+    content-type: application/json
+
+    config: {"buffering":{},"compression":"gzip"}
+    status: "CREATE_IN_PROGRESS"
+    type: "s3"
+    updated_at: "2026-01-01T00:00:02Z"
+    updated_by: "tester"
+    "#);
     assert_eq!(bench.get(S3).await.body["status"], "CREATE_IN_PROGRESS");
     bench.finish_stacks();
     assert_eq!(bench.get(S3).await.body["status"], "ACTIVE");
-    assert_snapshot!(bench.get(SINKS).await.shown(), @"");
+    assert_snapshot!(bench.get(SINKS).await.shown(), @r#"
+    200
+    content-type: application/json
+
+    [{"config":{"buffering":{},"compression":"gzip"},"status":"ACTIVE","type":"s3","updated_at":"2026-01-01T00:00:02Z","updated_by":"tester"}]
+    "#);
     assert_eq!(bench.get(STREAM).await.body["sinks"], bench.get(SINKS).await.body);
 
     let answer = bench.delete(S3).await;
@@ -51,12 +65,23 @@ async fn a_sinks_settings_reach_its_stack_and_are_shown() {
 #[tokio::test]
 async fn an_unknown_type_is_a_bad_request() {
     let bench = Bench::with_stream().await;
-    assert_snapshot!(bench.post(SINKS, r#"{"type":"ftp"}"#).await.shown(), @"");
+    assert_snapshot!(bench.post(SINKS, r#"{"type":"ftp"}"#).await.shown(), @r#"
+    400
+    content-type: application/problem+json
+
+    detail: "expected a sink type of: s3; got \"ftp\""
+    errors:
+      {"detail":"expected a sink type of: s3; got \"ftp\"","pointer":"/type"}
+    request_id: [request id]
+    status: 400
+    title: "Bad Request"
+    type: "urn:millrace:problem:bad-request"
+    "#);
     for method in ["GET", "DELETE"] {
         let answer = bench.call(method, &format!("{SINKS}/ftp"), None).await;
         assert_eq!(answer.shown(), bench.post(SINKS, r#"{"type":"ftp"}"#).await.shown());
         let answer = bench.call(method, &format!("{SINKS}/%ff"), None).await;
-        assert_eq!((answer.status, answer.header("content-type")), (400, Some("application/problem+json")), "{}", answer.body);
+        assert_eq!((answer.status, answer.header("content-type")), (404, Some("application/problem+json")), "names nothing that can exist");
     }
     assert_eq!(bench.stacks_asked_for(), 1);
 }
@@ -64,7 +89,16 @@ async fn an_unknown_type_is_a_bad_request() {
 #[tokio::test]
 async fn a_body_that_is_no_sink_is_a_bad_request() {
     let bench = Bench::with_stream().await;
-    assert_snapshot!(bench.post(SINKS, r#"{"type":"s3","nope":1}"#).await.shown(), @"");
+    assert_snapshot!(bench.post(SINKS, r#"{"type":"s3","nope":1}"#).await.shown(), @r#"
+    400
+    content-type: application/problem+json
+
+    detail: "body is no sink: unknown field `nope`, expected `type` or `config` at line 1 column 19"
+    request_id: [request id]
+    status: 400
+    title: "Bad Request"
+    type: "urn:millrace:problem:bad-request"
+    "#);
     for body in [
         "",
         "not json",
@@ -75,6 +109,8 @@ async fn a_body_that_is_no_sink_is_a_bad_request() {
         r#"{"type":"s3","config":{"compression":"zip"}}"#,
         r#"{"type":"s3","config":{"buffering":{"size_mb":-1}}}"#,
         r#"{"type":"s3","config":{"nope":1}}"#,
+        r#"{"type":"s3","config":["none"]}"#,
+        r#"{"type":"s3","config":{"buffering":[900]}}"#,
     ] {
         assert_eq!(bench.post(SINKS, body).await.status, 400, "{body}");
     }
@@ -85,7 +121,19 @@ async fn a_body_that_is_no_sink_is_a_bad_request() {
 async fn every_setting_out_of_range_is_pointed_at() {
     let bench = Bench::with_stream().await;
     let body = r#"{"type":"s3","config":{"buffering":{"interval_seconds":901,"size_mb":5}}}"#;
-    assert_snapshot!(bench.post(SINKS, body).await.shown(), @"");
+    assert_snapshot!(bench.post(SINKS, body).await.shown(), @r#"
+    400
+    content-type: application/problem+json
+
+    detail: "the sink's config has values out of range"
+    errors:
+      {"detail":"expected 60 to 900, got 901","pointer":"/config/buffering/interval_seconds"}
+      {"detail":"expected 64 to 128, got 5","pointer":"/config/buffering/size_mb"}
+    request_id: [request id]
+    status: 400
+    title: "Bad Request"
+    type: "urn:millrace:problem:bad-request"
+    "#);
     let answer = bench.post(SINKS, r#"{"type":"s3","config":{"buffering":{"interval_seconds":59,"size_mb":64}}}"#).await;
     assert_eq!(answer.body["errors"][0]["pointer"], "/config/buffering/interval_seconds");
     assert_eq!(bench.stacks_asked_for(), 1);
@@ -94,7 +142,16 @@ async fn every_setting_out_of_range_is_pointed_at() {
 #[tokio::test]
 async fn a_sink_that_exists_is_a_conflict() {
     let bench = Bench::with_sink().await;
-    assert_snapshot!(bench.post(SINKS, S3_SINK).await.shown(), @"");
+    assert_snapshot!(bench.post(SINKS, S3_SINK).await.shown(), @r#"
+    409
+    content-type: application/problem+json
+
+    detail: "sink s3 already exists"
+    request_id: [request id]
+    status: 409
+    title: "Conflict"
+    type: "urn:millrace:problem:conflict"
+    "#);
     bench.delete(S3).await;
     assert_eq!(bench.post(SINKS, S3_SINK).await.status, 409, "while its deletion runs, too");
     assert_eq!(bench.stacks_asked_for(), 2);
@@ -104,7 +161,17 @@ async fn a_sink_that_exists_is_a_conflict() {
 async fn a_stream_that_is_not_active_takes_no_sink_yet() {
     let bench = Bench::new();
     bench.post(STREAM, DOCUMENT).await;
-    assert_snapshot!(bench.post(SINKS, S3_SINK).await.shown(), @"");
+    assert_snapshot!(bench.post(SINKS, S3_SINK).await.shown(), @r#"
+    409
+    content-type: application/problem+json
+    retry-after: 5
+
+    detail: "the stream is CREATE_IN_PROGRESS; expected ACTIVE"
+    request_id: [request id]
+    status: 409
+    title: "Conflict"
+    type: "urn:millrace:problem:conflict"
+    "#);
     bench.finish_stacks();
     assert_eq!(bench.post(SINKS, S3_SINK).await.status, 201, "without a read in between");
 
@@ -119,7 +186,16 @@ async fn a_stream_that_is_not_active_takes_no_sink_yet() {
 #[tokio::test]
 async fn a_missing_sink_is_404() {
     let bench = Bench::with_stream().await;
-    assert_snapshot!(bench.get(S3).await.shown(), @"");
+    assert_snapshot!(bench.get(S3).await.shown(), @r#"
+    404
+    content-type: application/problem+json
+
+    detail: "sink s3 does not exist"
+    request_id: [request id]
+    status: 404
+    title: "Not Found"
+    type: "urn:millrace:problem:not-found"
+    "#);
     assert_eq!(bench.delete(S3).await.shown(), bench.get(S3).await.shown());
 }
 
@@ -127,7 +203,17 @@ async fn a_missing_sink_is_404() {
 async fn a_sink_that_is_being_created_is_not_disabled_yet() {
     let bench = Bench::with_stream().await;
     bench.post(SINKS, S3_SINK).await;
-    assert_snapshot!(bench.delete(S3).await.shown(), @"");
+    assert_snapshot!(bench.delete(S3).await.shown(), @r#"
+    409
+    content-type: application/problem+json
+    retry-after: 5
+
+    detail: "sink s3 is CREATE_IN_PROGRESS"
+    request_id: [request id]
+    status: 409
+    title: "Conflict"
+    type: "urn:millrace:problem:conflict"
+    "#);
     bench.finish_stacks();
     assert_eq!(bench.delete(S3).await.status, 200, "without a read in between");
 }

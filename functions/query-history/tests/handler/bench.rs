@@ -87,6 +87,7 @@ impl Bench {
     }
 
     /// The bytes of an answer's body.
+    #[allow(clippy::unwrap_used, reason = "a request that cannot be sent is a broken test")]
     pub(crate) async fn body(&self, query: &str) -> String {
         let request: LambdaRequest = serde_json::from_value(self.request(query)).unwrap();
         let request: lambda_http::Request = request.into();

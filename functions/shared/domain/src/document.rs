@@ -156,6 +156,10 @@ impl StreamDocument {
     pub fn parse(text: &str) -> Result<Self, Vec<String>> {
         let text = if text.trim().is_empty() { "{}" } else { text };
         let document: Self = serde_json::from_str(text).map_err(|error| vec![positioned(&error)])?;
+        if let Some(pointer) = array_for_object(text, &["", "/input", "/buffer", "/buffer/kinesis"]) {
+            let field = pointer.trim_start_matches('/').replace('/', ".");
+            return Err(vec![format!("{}: expected an object, got an array", if field.is_empty() { "document" } else { &field })]);
+        }
         let faults = document.faults();
         if faults.is_empty() { Ok(document) } else { Err(faults) }
     }
@@ -185,6 +189,14 @@ impl StreamDocument {
         faults.extend(self.metadata.iter().filter_map(|(key, value)| label_fault(key, value)));
         faults
     }
+}
+
+/// Returns the first of these RFC 6901 pointers under which well-formed JSON has an array.
+///
+/// serde reads an object's members from an array, too, in their order; who sends one where we ask for an object has made a mistake.
+pub fn array_for_object<'p>(json: &str, objects: &[&'p str]) -> Option<&'p str> {
+    let value: serde_json::Value = serde_json::from_str(json).ok()?;
+    objects.iter().copied().find(|pointer| value.pointer(pointer).is_some_and(serde_json::Value::is_array))
 }
 
 /// Labels become tags, so they keep the rules of tags.

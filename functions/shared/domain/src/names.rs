@@ -11,6 +11,9 @@ use crate::ids::StreamKey;
 /// (<https://docs.aws.amazon.com/firehose/latest/APIReference/API_CreateDeliveryStream.html>).
 const MAX_DELIVERY_STREAM_NAME: usize = 64;
 
+/// The longest stack name (<https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStack.html>).
+const MAX_STACK_NAME: usize = 128;
+
 /// How this deployment names what it makes.
 #[derive(Debug, Clone)]
 pub struct Naming {
@@ -38,8 +41,10 @@ impl Naming {
 
     /// A stack's name. The nonce makes it new for every creation, so that late news of an old stack is never taken for the new one's.
     pub fn stack(&self, part: &str, key: &StreamKey, nonce: u64) -> String {
-        let version = key.version.as_str().replace('.', "-");
-        format!("{}-{part}-{}-{version}-{:08x}", self.stack_prefix, key.id, nonce as u32)
+        let mut name = format!("{}-{part}-{}-{}", self.stack_prefix, key.id, key.version).replace('.', "-");
+        // The nonce alone keeps cut names apart.
+        name.truncate(MAX_STACK_NAME - 9);
+        format!("{name}-{:08x}", nonce as u32)
     }
 
     /// A delivery stream's name. One that would be too long is cut and ends in a hash of the whole.

@@ -100,7 +100,7 @@ async fn around(State(edge): State<Edge>, mut request: Request, next: Next) -> R
 
     let outcome = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     let mut response = outcome.unwrap_or_else(|_| Problem::internal("a handler panicked").into_response());
-    let problem = response.extensions_mut().remove::<Problem>();
+    let problem = response.extensions_mut().remove::<Problem>().or_else(|| plain_refusal(&response));
     let measures = response.extensions_mut().remove::<Measures>().unwrap_or_default();
 
     let mut line = InvocationLine::new(edge.function.as_str());
@@ -131,6 +131,19 @@ async fn around(State(edge): State<Edge>, mut request: Request, next: Next) -> R
         response.headers_mut().insert(X_REQUEST_ID, value);
     }
     response
+}
+
+/// What axum itself refuses in plain text (a path that is not UTF-8, say) gets the form of every error.
+fn plain_refusal(response: &Response) -> Option<Problem> {
+    let content_type = response.headers().get(header::CONTENT_TYPE)?;
+    let status = response.status();
+    if !content_type.as_bytes().starts_with(b"text/plain") {
+        return None;
+    }
+    if status.is_server_error() {
+        return Some(Problem::internal("axum could not serve the request"));
+    }
+    status.is_client_error().then(|| Problem::new(status, "the request cannot be read"))
 }
 
 /// The caller's own request id when it is a plain one, else the invocation's.

@@ -68,8 +68,9 @@ pub const ROUTES: &[Route] = &[
     route("DELETE", "/streams/{id}/{version}/sinks/{type}", FunctionName::ManageStreams, Some(Scope::Manage)),
 ];
 
-/// Finds a route by its pattern and method.
+/// Finds a route by its pattern and method. `HEAD` is `GET` without the body (RFC 9110, 9.3.2), so it needs the same scope.
 pub fn find(path: &str, method: &Method) -> Option<&'static Route> {
+    let method = if *method == Method::HEAD { &Method::GET } else { method };
     ROUTES.iter().find(|route| route.path == path && route.method == method.as_str())
 }
 
