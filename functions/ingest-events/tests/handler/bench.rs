@@ -105,29 +105,7 @@ pub(crate) fn batch_of(count: usize) -> String {
     format!("[{}]", events.join(","))
 }
 
-/// What a client sees of an answer: the status, the headers that are contract, and the body's members, lists item by item. The request
-/// id, which differs from run to run, is the same in header and body and stands as `[request id]`.
+/// What a client sees of an answer.
 pub(crate) fn shown(answer: &Answer) -> String {
-    let header = |name: &str| answer.headers.get(name).and_then(|value| value.to_str().ok());
-    let request_id = header("x-request-id").filter(|id| !id.is_empty());
-    assert!(request_id.is_some(), "every answer names its request");
-    let mut shown = answer.status.to_string();
-    for name in ["content-type", "retry-after", "allow", "www-authenticate"] {
-        if let Some(value) = header(name) {
-            shown += &format!("\n{name}: {value}");
-        }
-    }
-    shown.push('\n');
-    let Value::Object(members) = &answer.body else { return format!("{shown}\n{}", answer.body) };
-    for (name, value) in members {
-        match value {
-            Value::String(id) if name == "request_id" && Some(id.as_str()) == request_id => shown += "\nrequest_id: [request id]",
-            Value::Array(items) if !items.is_empty() => {
-                shown += &format!("\n{name}:");
-                items.iter().for_each(|item| shown += &format!("\n  {item}"));
-            }
-            value => shown += &format!("\n{name}: {value}"),
-        }
-    }
-    shown
+    answer.shown()
 }

@@ -71,7 +71,8 @@ async fn creating_twice_is_a_conflict_and_asks_for_one_stack() {
         bench.post(path, DOCUMENT).await;
         let before = bench.store.stored(&key("refuse-trucks", "1"));
         let refused = bench.post(STREAM, "{}").await.shown();
-        allow_duplicates! { assert_snapshot!(refused, @r#"
+        allow_duplicates! {
+            assert_snapshot!(refused, @r#"
         409
         content-type: application/problem+json
 
@@ -80,7 +81,8 @@ async fn creating_twice_is_a_conflict_and_asks_for_one_stack() {
         status: 409
         title: "Conflict"
         type: "urn:millrace:problem:conflict"
-        "#); }
+        "#);
+        }
         assert_eq!(bench.post(NEWEST, "{}").await.shown(), refused);
         assert_eq!(bench.stacks_asked_for(), 1);
         assert_eq!(bench.store.stored(&key("refuse-trucks", "1")), before, "and changes nothing");
