@@ -67,7 +67,7 @@ pub enum ResultStatus {
 pub fn respond(dialect: Dialect, record: &StreamRecord, batch: &Batch<'_>, outcomes: &[Outcome], body_bytes: usize) -> Response {
     let tally = Tally::of(outcomes);
     let results: Vec<ResultOut> = outcomes.iter().enumerate().map(|(index, outcome)| result_out(index, outcome, batch.is_single)).collect();
-    let mut response = if tally.accepted == 0 && tally.received() > 0 && (tally.retry == 0 || tally.rejected == 0) {
+    let mut response = if tally.accepted == 0 && tally.received() > 0 {
         nothing_accepted(batch, outcomes, results).into_response()
     } else {
         let all_accepted = tally.accepted == tally.received();

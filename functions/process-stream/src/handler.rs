@@ -20,8 +20,12 @@ pub async fn handle(context: &Context, event: LambdaEvent<KinesisEvent>) -> Resu
     let Some(first) = records.first() else { return Ok(KinesisEventResponse::default()) };
     // A mapping reads one stream, so a batch has one source.
     let raw_stream = stream_name(first);
-    let route = context.route(raw_stream).await?;
-    let route = route.ok_or_else(|| format!("no stream is known for {raw_stream}"))?;
+    let route = match context.route(raw_stream).await {
+        Ok(Some(route)) => route,
+        // Nothing is done, so all of it comes again.
+        Ok(None) => return Err(refused(context, &event.context.request_id, raw_stream, "no stream is known for it".into())),
+        Err(fault) => return Err(refused(context, &event.context.request_id, raw_stream, fault.into())),
+    };
 
     let raw: Vec<RawRecord<'_>> = records.iter().map(raw_record).collect();
     let pipeline =
@@ -35,6 +39,15 @@ pub async fn handle(context: &Context, event: LambdaEvent<KinesisEvent>) -> Resu
         response.add_failure(raw[index].sequence_number);
     }
     Ok(response)
+}
+
+/// Notes a batch that cannot be processed at all.
+fn refused(context: &Context, request_id: &str, raw_stream: &str, error: Error) -> Error {
+    let mut line = InvocationLine::new("process-stream");
+    line.field("request.id", request_id).field("stream.name", raw_stream).field("error", error.to_string());
+    line.metric("batches.refused", Unit::Count, 1);
+    line.emit(context.system.now());
+    error
 }
 
 /// The name is what follows `stream/` in an ARN

@@ -7,7 +7,7 @@ use lambda_runtime::{Error, LambdaEvent};
 use telemetry::{InvocationLine, Unit};
 
 use crate::context::Context;
-use crate::notification::{StackNotification, parse};
+use crate::notification::{News, StackNotification, parse};
 
 /// How often news is applied anew when another writer is first.
 const ATTEMPTS: u32 = 5;
@@ -48,7 +48,14 @@ async fn note(context: &Context, notification: &StackNotification) -> Result<boo
         let Some((record, part)) = context.stacks.find_by_stack(&notification.stack_name).await? else { return Ok(false) };
         let mut after = record.clone();
         let Some(stack) = after.stack_of_mut(part) else { return Ok(false) };
-        let effect = stack.observe(&notification.news);
+        // The stack that the name stood for when it was looked up is not the one behind the part any more.
+        if stack.stack_name != notification.stack_name {
+            return Ok(false);
+        }
+        let effect = match &notification.news {
+            News::Stack(news) => stack.observe(news),
+            News::ResourceFailed { stack_id, reason } => stack.observe_resource_failure(stack_id, reason),
+        };
         let before = record.revision;
         match apply_effect(context.streams.as_ref(), record, after, part, effect).await? {
             // Another writer was first: look again.

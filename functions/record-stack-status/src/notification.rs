@@ -7,19 +7,33 @@ use domain::lifecycle::StackNews;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// A notification about a stack as a whole.
+/// A notification that says something of a stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StackNotification {
     /// The stack's name.
     pub stack_name: String,
     /// What it says.
-    pub news: StackNews,
+    pub news: News,
+}
+
+/// What a notification says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// How the stack as a whole is.
+    Stack(StackNews),
+    /// A resource of the stack has failed, and why: the stack's own news does not repeat it.
+    ResourceFailed {
+        /// The stack's id.
+        stack_id: String,
+        /// The resource and the reason, in CloudFormation's words.
+        reason: String,
+    },
 }
 
 /// Why a message is not one to act on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Ignored {
-    /// About a resource within a stack.
+    /// About a resource within a stack that has not failed by itself.
     #[error("about a resource, not a stack")]
     Resource,
     /// Something that it must say is missing.
@@ -37,21 +51,24 @@ pub enum Ignored {
 pub fn parse(message: &str, received_at: OffsetDateTime) -> Result<StackNotification, Ignored> {
     let fields = fields(message);
     let field = |name: &'static str| fields.get(name).filter(|value| !value.is_empty()).ok_or(Ignored::Missing(name));
-    if field("ResourceType")? != "AWS::CloudFormation::Stack" {
-        return Err(Ignored::Resource);
-    }
-    let stack_id = field("StackId")?.clone();
-    // Within a stack there may be stacks; ours have none, but another's topic message must not be taken for ours.
-    if fields.get("PhysicalResourceId").is_some_and(|id| *id != stack_id) {
-        return Err(Ignored::Resource);
-    }
-    let status = field("ResourceStatus")?.parse()?;
-    let said_at = fields.get("Timestamp").and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
+    let resource_type = field("ResourceType")?;
+    let (stack_name, stack_id, status) = (field("StackName")?.clone(), field("StackId")?.clone(), field("ResourceStatus")?);
     let reason = fields.get("ResourceStatusReason").filter(|reason| !reason.is_empty()).cloned();
-    Ok(StackNotification {
-        stack_name: field("StackName")?.clone(),
-        news: StackNews { stack_id, status, reason, at: said_at.unwrap_or(received_at) },
-    })
+    let is_the_stack = resource_type == "AWS::CloudFormation::Stack" && fields.get("PhysicalResourceId").is_none_or(|id| *id == stack_id);
+    if is_the_stack {
+        let said_at = fields.get("Timestamp").and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
+        let news = StackNews { stack_id, status: status.parse()?, reason, at: said_at.unwrap_or(received_at) };
+        return Ok(StackNotification { stack_name, news: News::Stack(news) });
+    }
+    let has_failed = matches!(status.as_str(), "CREATE_FAILED" | "DELETE_FAILED");
+    match reason.filter(|reason| has_failed && !reason.contains("cancelled")) {
+        Some(reason) => {
+            let resource = fields.get("LogicalResourceId").map_or("a resource", String::as_str);
+            let reason = format!("{resource}: {reason}");
+            Ok(StackNotification { stack_name, news: News::ResourceFailed { stack_id, reason } })
+        }
+        None => Err(Ignored::Resource),
+    }
 }
 
 /// `Key='value'` lines. A value may run over several lines: it ends with a quote at the end of a line that the next key follows.
@@ -92,9 +109,22 @@ mod tests {
     fn a_reason_of_several_lines_is_one_reason() {
         let message = "StackId='arn:1'\nTimestamp='2026-01-01T00:00:07.123Z'\nResourceStatus='ROLLBACK_IN_PROGRESS'\nResourceStatusReason='it's\nbroken = 'badly''\nResourceType='AWS::CloudFormation::Stack'\nStackName='mr-a'\n";
         let parsed = parse(message, RECEIVED).unwrap();
-        assert_eq!(parsed.news.reason.as_deref(), Some("it's\nbroken = 'badly'"));
-        assert_eq!(parsed.news.status, StackStatus::RollbackInProgress);
-        assert_eq!(parsed.news.at, datetime!(2026-01-01 00:00:07.123 UTC));
+        let News::Stack(news) = parsed.news else { panic!("expected news of the stack") };
+        assert_eq!(news.reason.as_deref(), Some("it's\nbroken = 'badly'"));
+        assert_eq!(news.status, StackStatus::RollbackInProgress);
+        assert_eq!(news.at, datetime!(2026-01-01 00:00:07.123 UTC));
+    }
+
+    #[test]
+    fn a_resource_that_failed_by_itself_gives_the_reason() {
+        let message = |reason: &str| {
+            format!(
+                "StackId='arn:1'\nResourceStatus='CREATE_FAILED'\nResourceStatusReason='{reason}'\nResourceType='AWS::Kinesis::Stream'\nLogicalResourceId='RawDataStream'\nStackName='mr-a'\n"
+            )
+        };
+        let parsed = parse(&message("Limit exceeded"), RECEIVED).unwrap();
+        assert_eq!(parsed.news, News::ResourceFailed { stack_id: "arn:1".into(), reason: "RawDataStream: Limit exceeded".into() });
+        assert_eq!(parse(&message("Resource creation cancelled"), RECEIVED), Err(Ignored::Resource));
     }
 
     #[test]

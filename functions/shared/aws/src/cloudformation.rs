@@ -2,6 +2,7 @@
 
 use aws_config::SdkConfig;
 use aws_sdk_cloudformation::Client;
+use aws_sdk_cloudformation::config::http::HttpResponse;
 use aws_sdk_cloudformation::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_cloudformation::types::{Capability, OnFailure, Parameter, ResourceStatus, Stack, StackEvent, Tag};
 use domain::lifecycle::StackNews;
@@ -136,20 +137,32 @@ fn says_missing<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
     error.code() == Some("ValidationError") && error.message().is_some_and(|message| message.contains("does not exist"))
 }
 
-fn fault<E, R>(error: SdkError<E, R>) -> ProvisionFault
+fn fault<E>(error: SdkError<E, HttpResponse>) -> ProvisionFault
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
-    R: std::fmt::Debug + 'static,
 {
-    let is_service_error = matches!(error, SdkError::ServiceError(_));
-    let code = error.code();
-    // `LimitExceededException` here is a quota of stacks, which waiting does not lift.
-    let is_passing = (is_throttling(code) && code != Some("LimitExceededException"))
-        || matches!(code, Some("InternalFailure" | "ServiceUnavailable" | "OperationInProgressException"));
-    if is_service_error && !is_passing {
-        let message = error.message().unwrap_or("no message");
-        ProvisionFault::Refused(format!("{}: {message}", code.unwrap_or("unknown error")))
-    } else {
-        ProvisionFault::Transient(DisplayErrorContext(&error).to_string())
+    tracing::warn!(error = %DisplayErrorContext(&error), "cloudformation did not do what was asked");
+    match (&error, error.code()) {
+        (SdkError::ServiceError(service), Some(code)) if !is_passing(code) && !service.raw().status().is_server_error() => {
+            ProvisionFault::Refused(format!("{code}: {}", error.message().unwrap_or("no message")))
+        }
+        _ => ProvisionFault::Transient(DisplayErrorContext(&error).to_string()),
     }
+}
+
+/// Errors that say nothing about the stack that was asked for.
+///
+/// `LimitExceededException` is not among them: here it is a quota of stacks, which waiting does not lift.
+fn is_passing(code: &str) -> bool {
+    let is_too_fast = is_throttling(Some(code)) && code != "LimitExceededException";
+    let is_other = matches!(
+        code,
+        "InternalFailure"
+            | "ServiceUnavailable"
+            | "OperationInProgressException"
+            | "ExpiredToken"
+            | "ExpiredTokenException"
+            | "RequestExpired"
+    );
+    is_too_fast || is_other
 }

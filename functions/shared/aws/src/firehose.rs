@@ -10,6 +10,7 @@ use aws_sdk_firehose::types::Record;
 use domain::dead_letter::{DeadLetter, DeadLetters};
 use domain::limits::{BACKOFF_BASE, BACKOFF_CAP, MAX_LETTER_BYTES_PER_PUT, MAX_LETTERS_PER_PUT, PUT_ATTEMPTS};
 use domain::outcome::RetryReason;
+use domain::publish::Deadline;
 use domain::system::{System, full_jitter};
 
 use crate::fault::{is_throttling, without_retries};
@@ -27,9 +28,12 @@ impl Firehose {
         Self { client: Client::new(&without_retries(config)), system }
     }
 
-    async fn put_lines(&self, delivery_stream: &str, mut lines: Vec<Vec<u8>>) -> Result<(), RetryReason> {
+    async fn put_lines(&self, delivery_stream: &str, mut lines: Vec<Vec<u8>>, deadline: Deadline) -> Result<(), RetryReason> {
         let mut reason = RetryReason::Unavailable;
         for attempt in 0..PUT_ATTEMPTS {
+            if deadline.is_past(self.system.now()) {
+                break;
+            }
             if attempt > 0 {
                 self.system.sleep(full_jitter(attempt - 1, BACKOFF_BASE, BACKOFF_CAP, self.system.random())).await;
             }
@@ -64,19 +68,19 @@ impl Firehose {
 
 #[async_trait::async_trait]
 impl DeadLetters for Firehose {
-    async fn put(&self, delivery_stream: &str, letters: &[DeadLetter]) -> Result<(), RetryReason> {
+    async fn put(&self, delivery_stream: &str, letters: &[DeadLetter], deadline: Deadline) -> Result<(), RetryReason> {
         let mut batch = Vec::new();
         let mut bytes = 0;
         for letter in letters {
             let mut line = serde_json::to_vec(letter).map_err(|_| RetryReason::Unavailable)?;
             line.push(b'\n');
             if batch.len() == MAX_LETTERS_PER_PUT || (bytes + line.len() > MAX_LETTER_BYTES_PER_PUT && !batch.is_empty()) {
-                self.put_lines(delivery_stream, std::mem::take(&mut batch)).await?;
+                self.put_lines(delivery_stream, std::mem::take(&mut batch), deadline).await?;
                 bytes = 0;
             }
             bytes += line.len();
             batch.push(line);
         }
-        if batch.is_empty() { Ok(()) } else { self.put_lines(delivery_stream, batch).await }
+        if batch.is_empty() { Ok(()) } else { self.put_lines(delivery_stream, batch, deadline).await }
     }
 }

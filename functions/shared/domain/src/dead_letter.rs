@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::outcome::RetryReason;
+use crate::publish::Deadline;
 
 /// An event that could not go on, as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,9 +38,11 @@ pub struct Reason {
 /// Keeps dead letters.
 #[async_trait::async_trait]
 pub trait DeadLetters: Send + Sync {
-    /// Stores all letters on a delivery stream, or says why that is not certain. Letters may be stored twice, never lost silently.
+    /// Stores all letters on a delivery stream before `deadline`, or says why that is not certain.
+    ///
+    /// Letters may be stored twice, never lost silently.
     ///
     /// # Errors
     /// Some letter is not known to be stored.
-    async fn put(&self, delivery_stream: &str, letters: &[DeadLetter]) -> Result<(), RetryReason>;
+    async fn put(&self, delivery_stream: &str, letters: &[DeadLetter], deadline: Deadline) -> Result<(), RetryReason>;
 }

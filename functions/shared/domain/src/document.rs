@@ -1,11 +1,12 @@
 //! The stream document: what a user declares. Every field has a default, so `{}` is a valid stream.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::field_path::FieldPath;
 use crate::limits::{DEFAULT_MAX_EVENT_BYTES, MAX_EVENT_BYTES};
+use crate::names::partition_query;
 
 /// A stream as declared.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -148,6 +149,9 @@ const MAX_LABELS: usize = 40;
 const MAX_LABEL_KEY: usize = 128;
 const MAX_LABEL_VALUE: usize = 256;
 
+/// A CloudFormation parameter's longest value (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html>).
+const MAX_PARTITION_QUERY: usize = 4_096;
+
 impl StreamDocument {
     /// Reads a document from JSON text; an empty text is `{}`.
     ///
@@ -187,6 +191,14 @@ impl StreamDocument {
             faults.push(format!("metadata: expected at most {MAX_LABELS} labels, got {}", self.metadata.len()));
         }
         faults.extend(self.metadata.iter().filter_map(|(key, value)| label_fault(key, value)));
+        let folded: BTreeSet<String> = self.metadata.keys().map(|key| key.to_lowercase()).collect();
+        if folded.len() < self.metadata.len() {
+            faults.push("metadata: expected keys that differ in more than their case".to_owned());
+        }
+        let query = self.input.timestamp.as_ref().map_or(0, |path| partition_query(path, self.input.timestamp_format).len());
+        if query > MAX_PARTITION_QUERY {
+            faults.push("input.timestamp: too long for a partition query".to_owned());
+        }
         faults
     }
 }
@@ -203,10 +215,11 @@ pub fn array_for_object<'p>(json: &str, objects: &[&'p str]) -> Option<&'p str> 
 fn label_fault(key: &str, value: &str) -> Option<String> {
     let is_tag_text = |text: &str| text.chars().all(|letter| letter.is_alphanumeric() || " _.:/=+-@".contains(letter));
     let shown: String = key.chars().take(100).collect();
-    if key.is_empty() || key.chars().count() > MAX_LABEL_KEY || value.chars().count() > MAX_LABEL_VALUE {
-        Some(format!("metadata.{shown}: expected a key of 1 to {MAX_LABEL_KEY} and a value of at most {MAX_LABEL_VALUE} characters"))
-    } else if key.to_lowercase().starts_with("aws:") || key.starts_with("millrace:") {
-        Some(format!("metadata.{shown}: keys that start with aws: or millrace: are taken"))
+    let folded = key.to_lowercase();
+    if !(1..=MAX_LABEL_KEY).contains(&key.chars().count()) || !(1..=MAX_LABEL_VALUE).contains(&value.chars().count()) {
+        Some(format!("metadata.{shown}: expected a key of 1 to {MAX_LABEL_KEY} and a value of 1 to {MAX_LABEL_VALUE} characters"))
+    } else if folded.starts_with("aws:") || folded.starts_with("millrace:") || folded == "created_by" {
+        Some(format!("metadata.{shown}: created_by and keys that start with aws: or millrace: are taken"))
     } else if !is_tag_text(key) || !is_tag_text(value) {
         Some(format!("metadata.{shown}: expected letters, digits, spaces and _.:/=+-@ only"))
     } else {
@@ -255,9 +268,18 @@ mod tests {
                 "buffer.kinesis.retention_hours: expected 24 to 8760, got 1",
                 "buffer.kinesis.shards: only with mode provisioned",
                 "metadata.a: expected letters, digits, spaces and _.:/=+-@ only",
-                "metadata.aws:x: keys that start with aws: or millrace: are taken",
+                "metadata.aws:x: created_by and keys that start with aws: or millrace: are taken",
             ]
         );
+    }
+
+    #[test]
+    fn labels_that_no_stack_would_take_are_refused() {
+        for bad in [r#"{"team": ""}"#, r#"{"Team": "a", "team": "b"}"#, r#"{"Created_By": "me"}"#, r#"{"MILLRACE:x": "1"}"#] {
+            assert!(StreamDocument::parse(&format!(r#"{{"metadata": {bad}}}"#)).is_err(), "{bad}");
+        }
+        let long = format!("${}", ".a".repeat(249));
+        assert!(StreamDocument::parse(&format!(r#"{{"input": {{"timestamp": "{long}"}}}}"#)).is_err());
     }
 
     #[test]

@@ -8,7 +8,9 @@ use crate::fakes::lock;
 use crate::ids::{Owner, StreamId, StreamKey, Version};
 use crate::process::Route;
 use crate::record::{Part, StreamRecord};
-use crate::store::{FaultyStreams, Routes, StackIndex, StoreFault, StreamReader, StreamStore, StreamWriter, WriteFault};
+use crate::store::{
+    FaultyStreams, Routes, StackIndex, StoreFault, StreamReader, StreamStore, StreamWriter, WriteFault, newest, newest_working,
+};
 
 /// A working stream as the store holds it, with an event time at `$.time`, made at the fake clock's start.
 ///
@@ -105,6 +107,12 @@ impl FakeStore {
         Ok(())
     }
 
+    fn versions(&self, reach: &Reach, id: &StreamId, version: Option<&Version>) -> Vec<StreamRecord> {
+        let streams = lock(&self.streams);
+        let is_wanted = |record: &&StreamRecord| record.key.id == *id && version.is_none_or(|wanted| record.key.version == *wanted);
+        streams.values().filter(is_wanted).filter(|record| reach.covers(&record.owner)).cloned().collect()
+    }
+
     fn check_unchanged(&self, before: &StreamRecord) -> Result<(), WriteFault> {
         let mut conflicts = lock(&self.conflicts);
         if *conflicts > 0 {
@@ -120,11 +128,12 @@ impl FakeStore {
 impl StreamReader for FakeStore {
     async fn load(&self, reach: &Reach, id: &StreamId, version: Option<&Version>) -> Result<Option<StreamRecord>, StoreFault> {
         self.called()?;
-        let streams = lock(&self.streams);
-        let matching = streams.values().filter(|record| {
-            record.key.id == *id && version.is_none_or(|wanted| record.key.version == *wanted) && reach.covers(&record.owner)
-        });
-        Ok(matching.max_by(|one, other| one.key.version.cmp(&other.key.version)).cloned())
+        Ok(newest(self.versions(reach, id, version)))
+    }
+
+    async fn load_for_ingest(&self, reach: &Reach, id: &StreamId) -> Result<Option<StreamRecord>, StoreFault> {
+        self.called()?;
+        Ok(newest_working(self.versions(reach, id, None)))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::dead_letter::{DeadLetter, DeadLetters};
 use crate::lifecycle::{StackNews, StackStatus};
 use crate::outcome::RetryReason;
 use crate::provision::{ProvisionFault, StackProvisioner};
-use crate::publish::{EventPublisher, PutResult, Record};
+use crate::publish::{Deadline, EventPublisher, PutResult, Record};
 use crate::signing::{PublicKey, SigningKeys};
 use crate::stack_request::StackRequest;
 use crate::store::StoreFault;
@@ -181,7 +181,7 @@ impl FakeDeadLetters {
 
 #[async_trait::async_trait]
 impl DeadLetters for FakeDeadLetters {
-    async fn put(&self, delivery_stream: &str, letters: &[DeadLetter]) -> Result<(), RetryReason> {
+    async fn put(&self, delivery_stream: &str, letters: &[DeadLetter], _deadline: Deadline) -> Result<(), RetryReason> {
         let mut failures = lock(&self.failures);
         if *failures > 0 {
             *failures -= 1;

@@ -177,9 +177,22 @@ impl StackState {
         if effect == Effect::None && learned_id { Effect::Changed } else { effect }
     }
 
+    /// Takes the news that a resource of the stack has failed: the reason that says most, which the stack's own news does not repeat.
+    pub fn observe_resource_failure(&mut self, stack_id: &str, reason: &str) -> Effect {
+        let is_ours = self.stack_id.as_ref().is_none_or(|known| known == stack_id);
+        // The first failure is the cause; others are cancelled because of it.
+        if !is_ours || !self.status.is_in_progress() || self.reason.is_some() {
+            return Effect::None;
+        }
+        self.reason = Some(reason.to_owned());
+        Effect::Changed
+    }
+
     fn observe_creation(&mut self, news: &StackNews) -> Effect {
         match (self.status, news.status) {
             (Status::CreateInProgress, StackStatus::CreateComplete) => self.turn(Status::Active, None, news.at),
+            // The answer to our request was taken for a refusal, and the stack came all the same.
+            (Status::OperationFailed, StackStatus::CreateComplete) => self.turn(Status::Active, None, news.at),
             // The reason comes with the start of the rollback; the operation has not failed until the rollback is over.
             (Status::CreateInProgress, StackStatus::RollbackInProgress) => {
                 let is_news = news.reason.is_some() && self.reason.is_none();
@@ -205,7 +218,8 @@ impl StackState {
         match news.status {
             StackStatus::DeleteComplete => Effect::Gone,
             StackStatus::DeleteFailed if self.status == Status::DeleteInProgress && news.at >= self.since => {
-                let reason = news.reason.clone().unwrap_or_else(|| "CloudFormation gave no reason".to_owned());
+                let reason =
+                    self.reason.clone().or_else(|| news.reason.clone()).unwrap_or_else(|| "CloudFormation gave no reason".to_owned());
                 self.turn(Status::OperationFailed, Some(reason), news.at)
             }
             _ => Effect::None,

@@ -103,7 +103,7 @@ impl Pipeline<'_> {
             .collect();
 
         let letters: Vec<DeadLetter> = dead.iter().map(|(_, letter)| letter.clone()).collect();
-        let letters_kept = letters.is_empty() || self.dead_letters.put(&route.dead_letter_stream, &letters).await.is_ok();
+        let letters_kept = letters.is_empty() || self.dead_letters.put(&route.dead_letter_stream, &letters, deadline).await.is_ok();
         let first_unkept = if letters_kept { None } else { dead.first().map(|(index, _)| *index) };
 
         // What lies behind an unkept letter comes again anyway.

@@ -100,7 +100,7 @@ pub struct Provisioning<'p> {
     pub pacer: &'p Pacer,
 }
 
-/// Remembers when each stack was last asked about, so that many readers of one stream make few questions.
+/// Remembers when each stack was last asked about, so that many readers of one stream make few questions. Each instance has its own.
 #[derive(Debug, Default)]
 pub struct Pacer(Mutex<HashMap<String, OffsetDateTime>>);
 
@@ -154,7 +154,8 @@ impl Provisioning<'_> {
             created_by: caller.subject.clone(),
             updated_at: now,
             updated_by: caller.subject.clone(),
-            revision: 1,
+            // Starts where no earlier stream of the same name has been: a writer that read that one cannot meet this one by chance.
+            revision: u64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or(1),
         };
         match self.store.create(&record).await {
             Ok(()) => {}

@@ -150,7 +150,10 @@ pub async fn put_in_order(
     records: &[Record<'_>],
 ) -> Vec<PutResult> {
     let mut results: Vec<PutResult> = vec![Err(RetryReason::Unavailable); records.len()];
-    for wave in waves(records) {
+    for (number, wave) in waves(records).into_iter().enumerate() {
+        if number > 0 && deadline.is_past(system.now()) {
+            break;
+        }
         let picked: Vec<Record<'_>> = wave.iter().map(|index| records[*index]).collect();
         let answers = put_all(publisher, system, deadline, stream, &picked).await;
         let has_failed = answers.iter().any(Result::is_err);

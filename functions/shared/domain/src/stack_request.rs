@@ -101,7 +101,7 @@ fn tags(record: &StreamRecord, part: Part) -> Vec<(String, String)> {
         ("created_by", tag_text(&record.created_by)),
     ];
     let labels = record.document.metadata.iter().map(|(key, value)| (key.clone(), value.clone()));
-    ours.into_iter().map(|(key, value)| (key.to_owned(), value)).chain(labels.filter(|(key, _)| key != "created_by")).collect()
+    ours.into_iter().map(|(key, value)| (key.to_owned(), value)).chain(labels).collect()
 }
 
 /// A subject as a tag can hold it.

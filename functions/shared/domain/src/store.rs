@@ -2,6 +2,7 @@
 
 use crate::access::Reach;
 use crate::ids::{Owner, StreamId, Version};
+use crate::lifecycle::Status;
 use crate::process::Route;
 use crate::record::{Part, StreamRecord};
 
@@ -39,6 +40,20 @@ pub enum WriteFault {
 pub trait StreamReader: Send + Sync {
     /// Loads a stream within reach; without a version the newest one. A foreign stream is `None`, exactly like a missing one.
     async fn load(&self, reach: &Reach, id: &StreamId, version: Option<&Version>) -> Result<Option<StreamRecord>, StoreFault>;
+
+    /// Loads the version of a stream that takes events when a sender names none: the newest one that works, or else the newest.
+    async fn load_for_ingest(&self, reach: &Reach, id: &StreamId) -> Result<Option<StreamRecord>, StoreFault>;
+}
+
+/// Chooses the newest version.
+pub fn newest(versions: Vec<StreamRecord>) -> Option<StreamRecord> {
+    versions.into_iter().max_by(|one, other| one.key.version.cmp(&other.key.version))
+}
+
+/// Chooses the newest version that works, or else the newest: a version that is coming or going must not stop the one that works.
+pub fn newest_working(versions: Vec<StreamRecord>) -> Option<StreamRecord> {
+    let rank = |record: &StreamRecord| (record.stack.status == Status::Active, record.key.version.clone());
+    versions.into_iter().max_by_key(rank)
 }
 
 /// Keeps streams. Every write is conditional on the revision that was read.

@@ -1,4 +1,4 @@
-//! Streams kept in memory for a while, so that a warm request need not look them up.
+//! Streams kept in memory for a while, so that a warm request of ingest need not look them up.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,35 +35,51 @@ impl CachedStreams {
     pub fn new(inner: Arc<dyn StreamReader>, system: Arc<dyn System>) -> Self {
         Self { inner, system, entries: Mutex::default() }
     }
+
+    fn remembered(&self, key: &Key) -> Option<Option<StreamRecord>> {
+        let now = self.system.now();
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.get(key).filter(|entry| now < entry.expires_at).map(|entry| entry.record.clone())
+    }
+
+    fn remember(&self, key: Key, record: &Option<StreamRecord>) {
+        let keep_for = match record {
+            None => Some(MISSING_CACHE_TTL),
+            Some(record) if record.stack.status == Status::Active => Some(CONFIG_CACHE_TTL),
+            Some(_) => None,
+        };
+        let expires_at = keep_for.map(|ttl| self.system.now() + ttl);
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if entries.len() >= MAX_ENTRIES {
+            entries.clear();
+        }
+        match expires_at {
+            Some(expires_at) => entries.insert(key, Entry { record: record.clone(), expires_at }),
+            None => entries.remove(&key),
+        };
+    }
 }
 
 #[async_trait::async_trait]
 impl StreamReader for CachedStreams {
     async fn load(&self, reach: &Reach, id: &StreamId, version: Option<&Version>) -> Result<Option<StreamRecord>, StoreFault> {
-        let key = (reach.clone(), id.clone(), version.cloned());
-        let now = self.system.now();
-        let lock = || self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = lock().get(&key).filter(|entry| now < entry.expires_at) {
-            return Ok(entry.record.clone());
+        let Some(version) = version else { return self.load_for_ingest(reach, id).await };
+        let key = (reach.clone(), id.clone(), Some(version.clone()));
+        if let Some(record) = self.remembered(&key) {
+            return Ok(record);
         }
-        let record = self.inner.load(reach, id, version).await?;
-        let keep_for = match &record {
-            None => Some(MISSING_CACHE_TTL),
-            Some(record) if record.stack.status == Status::Active => Some(CONFIG_CACHE_TTL),
-            Some(_) => None,
-        };
-        let mut entries = lock();
-        match keep_for {
-            Some(ttl) => {
-                if entries.len() >= MAX_ENTRIES {
-                    entries.clear();
-                }
-                entries.insert(key, Entry { record: record.clone(), expires_at: now + ttl });
-            }
-            None => {
-                entries.remove(&key);
-            }
+        let record = self.inner.load(reach, id, Some(version)).await?;
+        self.remember(key, &record);
+        Ok(record)
+    }
+
+    async fn load_for_ingest(&self, reach: &Reach, id: &StreamId) -> Result<Option<StreamRecord>, StoreFault> {
+        let key = (reach.clone(), id.clone(), None);
+        if let Some(record) = self.remembered(&key) {
+            return Ok(record);
         }
+        let record = self.inner.load_for_ingest(reach, id).await?;
+        self.remember(key, &record);
         Ok(record)
     }
 }
@@ -93,6 +109,18 @@ mod tests {
         system.advance(Duration::from_millis(1));
         load();
         assert_eq!(store.calls(), 3);
+    }
+
+    #[test]
+    fn a_version_that_is_coming_or_going_does_not_stop_the_one_that_works() {
+        let (store, system) = (Arc::new(FakeStore::default()), Arc::new(FakeSystem::new()));
+        let cache = CachedStreams::new(store.clone(), system);
+        store.insert(active_stream("refuse-trucks", "1", "waste"));
+        let mut coming = active_stream("refuse-trucks", "2", "waste");
+        coming.stack.status = Status::CreateInProgress;
+        store.insert(coming);
+        let found = block_on(cache.load(&Reach::Everyone, &"refuse-trucks".parse().unwrap(), None)).unwrap().unwrap();
+        assert_eq!(found.key.version.as_str(), "1");
     }
 
     #[test]

@@ -15,6 +15,9 @@ use crate::problem::Problem;
 /// How often an unknown key id may make us look for new keys: a flood of made-up ids costs one look.
 const KEY_REFRESH: Duration = Duration::from_secs(10);
 
+/// How long keys are trusted before they are looked up anew, so that one that was taken away is refused.
+const KEY_LIFE: Duration = Duration::from_secs(300);
+
 /// How far clocks may be apart.
 const LEEWAY_SECONDS: i64 = 5;
 
@@ -86,11 +89,23 @@ impl Authenticator {
         if let Some(key) = self.cached(kid).await {
             return Ok(key);
         }
-        self.refresh().await?;
+        let refreshed = self.refresh().await;
+        if refreshed.is_err() {
+            // A key that was good a while ago is better than an outage.
+            if let Some(key) = self.known(kid).await {
+                return Ok(key);
+            }
+        }
+        refreshed?;
         self.cached(kid).await.ok_or_else(|| Problem::unauthorized("unknown key id"))
     }
 
     async fn cached(&self, kid: &str) -> Option<DecodingKey> {
+        let is_current = self.cache.read().await.loaded_at.is_some_and(|at| self.system.now() - at < KEY_LIFE);
+        if is_current { self.known(kid).await } else { None }
+    }
+
+    async fn known(&self, kid: &str) -> Option<DecodingKey> {
         let cache = self.cache.read().await;
         cache.keys.iter().find(|(known, _)| known == kid).map(|(_, key)| key.clone())
     }

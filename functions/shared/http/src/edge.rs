@@ -93,6 +93,7 @@ async fn around(State(edge): State<Edge>, mut request: Request, next: Next) -> R
     let started = edge.system.now();
     let context = request.extensions().get::<lambda_http::Context>();
     let request_id = request_id(request.headers(), context, edge.system.as_ref());
+    let invocation_id = context.map(|context| context.request_id.clone()).unwrap_or_default();
     let invocation_end = context.and_then(invocation_end).unwrap_or(started + DEFAULT_TIMEOUT);
     request.extensions_mut().insert(InvocationDeadline(Deadline::before_invocation_end(invocation_end)));
     let method = request.method().clone();
@@ -105,6 +106,7 @@ async fn around(State(edge): State<Edge>, mut request: Request, next: Next) -> R
 
     let mut line = InvocationLine::new(edge.function.as_str());
     line.field("http.method", method.as_str()).field("http.path", path).field("request.id", request_id.as_str());
+    line.field("invocation.id", invocation_id);
     line.field("http.status", response.status().as_u16());
     if let Some(cause) = problem.as_ref().and_then(Problem::cause) {
         line.field("error", cause);

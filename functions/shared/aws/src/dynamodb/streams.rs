@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem, Update};
 use domain::access::Reach;
 use domain::ids::{Owner, StreamId, StreamKey, Version};
 use domain::record::StreamRecord;
-use domain::store::{StoreFault, StreamReader, StreamStore, StreamWriter, WriteFault};
+use domain::store::{StoreFault, StreamReader, StreamStore, StreamWriter, WriteFault, newest, newest_working};
 
 use super::Table;
 use super::items::{
@@ -24,20 +24,16 @@ const TRANSACTION_ATTEMPTS: u32 = 4;
 #[async_trait::async_trait]
 impl StreamReader for Table {
     async fn load(&self, reach: &Reach, id: &StreamId, version: Option<&Version>) -> Result<Option<StreamRecord>, StoreFault> {
-        let owner = match reach {
-            Reach::Owner(owner) => owner.clone(),
-            Reach::Everyone => match self.owner_of(id).await? {
-                Some(owner) => owner,
-                None => return Ok(None),
-            },
-        };
+        let Some(owner) = self.owner_within(reach, id).await? else { return Ok(None) };
         match version {
             Some(version) => self.load_version(&owner, &StreamKey { id: id.clone(), version: version.clone() }).await,
-            None => {
-                let versions = self.query_streams(&owner, &versions_prefix(id)).await?;
-                Ok(versions.into_iter().max_by(|one, other| one.key.version.cmp(&other.key.version)))
-            }
+            None => Ok(newest(self.query_streams(&owner, &versions_prefix(id)).await?)),
         }
+    }
+
+    async fn load_for_ingest(&self, reach: &Reach, id: &StreamId) -> Result<Option<StreamRecord>, StoreFault> {
+        let Some(owner) = self.owner_within(reach, id).await? else { return Ok(None) };
+        Ok(newest_working(self.query_streams(&owner, &versions_prefix(id)).await?))
     }
 }
 
@@ -136,6 +132,14 @@ impl Table {
             records.push(stream_record(&item.map_err(store_fault("could not list streams"))?)?);
         }
         Ok(records)
+    }
+
+    /// In whose partition a stream lies, if that is within reach.
+    async fn owner_within(&self, reach: &Reach, id: &StreamId) -> Result<Option<Owner>, StoreFault> {
+        match reach {
+            Reach::Owner(owner) => Ok(Some(owner.clone())),
+            Reach::Everyone => self.owner_of(id).await,
+        }
     }
 
     async fn owner_of(&self, id: &StreamId) -> Result<Option<Owner>, StoreFault> {
