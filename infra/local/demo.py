@@ -33,9 +33,9 @@ from collections.abc import Iterator
 from typing import Any
 
 try:
-    import boto3
-    import botocore.config
     import botocore.exceptions
+
+    from deployment import Connection, Deployment, DeploymentError
 except ImportError:
     sys.exit("the Python package boto3 is missing: use `make demo`, which runs this in the project's own environment")
 
@@ -44,8 +44,7 @@ VERSION = "1"
 BATCH_SIZE = 100
 HISTORY_PAGE_SIZE = 1000
 SEND_ATTEMPTS = 8
-S3_READERS = 16
-BUCKET_OUTPUT = "DataBucketName"
+S3_READERS = 10  # as many as an AWS client keeps connections
 
 Event = dict[str, Any]
 Ids = collections.Counter[str]
@@ -63,13 +62,9 @@ class Patience:
     s3_total: float
     s3_quiet: float  # after the first object: this long without a new one means that S3 has stopped growing
 
-    @classmethod
-    def for_aws(cls) -> "Patience":
-        return cls(stack=900, s3_total=900, s3_quiet=180)
 
-    @classmethod
-    def for_local(cls) -> "Patience":
-        return cls(stack=60, s3_total=90, s3_quiet=15)
+ON_AWS = Patience(stack=900, s3_total=900, s3_quiet=180)
+LOCALLY = Patience(stack=60, s3_total=90, s3_quiet=15)
 
 
 class Progress:
@@ -160,23 +155,10 @@ class Api:
 class Bucket:
     """The objects of one stream in the data bucket."""
 
-    def __init__(self, stack: str, prefix: str, endpoint: str | None) -> None:
+    def __init__(self, deployment: Deployment, prefix: str) -> None:
         self.prefix = prefix
-        # Real credentials never go to a local endpoint.
-        local = {"endpoint_url": endpoint, "aws_access_key_id": "test", "aws_secret_access_key": "test"}
-        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-        options = local | {"region_name": region or "us-east-1"} if endpoint else {"region_name": region}
-        config = botocore.config.Config(max_pool_connections=S3_READERS)
-        self.s3 = boto3.client("s3", config=config, **options)
-        self.name = self._from_outputs(boto3.client("cloudformation", **options), stack)
-
-    @staticmethod
-    def _from_outputs(cloudformation: Any, stack: str) -> str:
-        described = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
-        outputs: dict[str, str] = {o["OutputKey"]: o["OutputValue"] for o in described.get("Outputs", [])}
-        if BUCKET_OUTPUT not in outputs:
-            raise DemoError(f"stack {stack} has no output {BUCKET_OUTPUT}, only {', '.join(sorted(outputs)) or 'none'}")
-        return outputs[BUCKET_OUTPUT]
+        self.name = deployment.outputs["DataBucketName"]
+        self.s3 = deployment.connection.client("s3")
 
     def keys(self) -> Iterator[str]:
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=self.prefix)
@@ -218,10 +200,9 @@ def create_stream(api: Api, path: str, patience: Patience) -> None:
     print(f"creating   {path.removeprefix('/streams/')}", flush=True)
     document = {"name": "Earthquakes (demo)", "access_rights": "public", "input": {"timestamp": "$.time"}}
     answer = api.call("POST", path, document)
-    if answer.status == 404:
-        raise DemoError(f"POST {path} answered {answer.problem()}: is Millrace deployed there? `make run` deploys it")
     if answer.status != 201:
-        raise DemoError(f"POST {path} answered {answer.problem()}")
+        hint = ": is Millrace deployed there? `make run` deploys it" if answer.status == 404 else ""
+        raise DemoError(f"POST {path} answered {answer.problem()}{hint}")
     wait_until_active(api, path, patience.stack)
     print("enabling   the S3 sink", flush=True)
     api.expect("POST", f"{path}/sinks", {"type": "s3"})
@@ -263,7 +244,6 @@ def send_batch(api: Api, path: str, batch: list[Event], sending: Sending) -> Non
 
 def send(api: Api, path: str, events: list[Event]) -> Sending:
     sending, progress, started = Sending(), Progress("sending", len(events)), time.monotonic()
-    progress.show(0)
     for start in range(0, len(events), BATCH_SIZE):
         batch = events[start : start + BATCH_SIZE]
         send_batch(api, path, batch, sending)
@@ -334,14 +314,11 @@ def report(sent: set[str], sending: Sending, in_s3: Ids, history: Ids) -> bool:
 
 def print_commands(api: Api, path: str, day: str) -> None:
     curl = 'curl -sS -H "Authorization: Bearer $MILLRACE_TOKEN"'
-    history = f"{path}/events?{urllib.parse.urlencode({'from_date': day, 'to_date': day})}"
-
-    def url(of: str) -> str:
-        return shlex.quote(api.url + of)
-
-    print("The stream is kept. To look at it, then remove it (the token is the one that `make token` prints):")
-    print(f"  export MILLRACE_TOKEN=…\n  {curl} {url(path)}\n  {curl} {url(history)}")
-    print(f"  {curl} -X DELETE {url(path + '/sinks/s3')}\n  {curl} -X DELETE {url(path)}   # once the sink is gone")
+    stream = f"$MILLRACE_URL{path}"
+    print("\nThe stream is kept. To look at it, then remove it:")
+    print(f"  export MILLRACE_URL={shlex.quote(api.url)} MILLRACE_TOKEN=…   # `make token` prints one")
+    print(f'  {curl} "{stream}"\n  {curl} "{stream}/events?from_date={day}&to_date={day}"')
+    print(f'  {curl} -X DELETE "{stream}/sinks/s3"\n  {curl} -X DELETE "{stream}"   # once the sink is gone')
 
 
 def wait_until_gone(api: Api, path: str, seconds: float) -> None:
@@ -356,7 +333,7 @@ def wait_until_gone(api: Api, path: str, seconds: float) -> None:
 
 
 def clean_up(api: Api, path: str, patience: Patience) -> None:
-    print("removing   the sink and the stream", flush=True)
+    print("\nremoving   the sink and the stream", flush=True)
     for target in (f"{path}/sinks/s3", path):
         api.expect("DELETE", target)
         wait_until_gone(api, target, patience.stack)
@@ -380,14 +357,15 @@ def run(given: argparse.Namespace) -> bool:
     events: list[Event] = [json.loads(line) for line in EVENTS_FILE.read_text(encoding="utf-8").splitlines()]
     sent = {event["id"] for event in events}
     days = sorted(event["time"][:10] for event in events)
-    patience = Patience.for_local() if given.aws_endpoint else Patience.for_aws()
+    patience = LOCALLY if given.aws_endpoint else ON_AWS
     api = Api(given.url, given.token)
     stream_id = f"earthquakes-demo-{secrets.token_hex(3)}"
     path = f"/streams/{stream_id}/{VERSION}"
     started = time.monotonic()
 
     api.call("GET", "/ready")  # whether anything answers at all; another stream's fault is none of ours
-    bucket = Bucket(given.stack, f"processed/green/{stream_id}/version={VERSION}/", given.aws_endpoint)
+    deployment = Deployment(Connection(given.aws_endpoint), given.stack)
+    bucket = Bucket(deployment, f"processed/green/{stream_id}/version={VERSION}/")
     create_stream(api, path, patience)
     sending = send(api, path, events)
     in_s3 = collect_from_s3(bucket, set(sending.accepted), patience)
@@ -399,7 +377,6 @@ def run(given: argparse.Namespace) -> bool:
     else:
         print(f"The numbers differ. Events that stopped on the way: s3://{bucket.name}/dead-letters/{stream_id}/")
         print(f"and s3://{bucket.name}/event-stream-sink/error/; the functions' logs: `make logs`.")
-    print()
     if given.cleanup:
         clean_up(api, path, patience)
     else:
@@ -410,7 +387,7 @@ def run(given: argparse.Namespace) -> bool:
 def main() -> int:
     try:
         return 0 if run(arguments()) else 1
-    except (DemoError, botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+    except (DemoError, DeploymentError, botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
         print(f"\ndemo: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

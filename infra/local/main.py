@@ -13,7 +13,6 @@ import argparse
 import os
 import pathlib
 import re
-import shlex
 import shutil
 import signal
 import subprocess
@@ -66,18 +65,17 @@ def run(given: argparse.Namespace) -> int:
 
 
 def print_how_to_use(url: str, token: str) -> None:
-    """Everything quoted, since the URL holds a dollar sign."""
-    header = shlex.quote(f"Authorization: Bearer {token}")
-    stream = f"{url}/streams/hello-world/1"
-    today = time.strftime("%Y-%m-%d", time.gmtime())
-    history = f"{stream}/events?from_date={today}&to_date={today}"
-    print(f"base URL   {url}\ntoken      {token}\n           (admin of the owner default, 30 days; `make token` prints another)\n")
-    send = f"curl -sS -X POST -H {header} -H 'Content-Type: application/json'"
+    """The two variables in single quotes, since the URL holds a dollar sign; the commands use them, and stay short."""
+    print(f"export MILLRACE_URL='{url}'\nexport MILLRACE_TOKEN='{token}'\n")
+    print("The token is an admin of the owner default for 30 days; `make token` prints another.")
     print("Create a stream, look at it (ACTIVE after a few seconds), send it an event:\n")
-    print(f"{send} -d '{{}}' {shlex.quote(stream)}\n")
-    print(f"curl -sS -H {header} {shlex.quote(stream)}\n")
-    print(f"{send} -d '[{{\"hello\": \"world\"}}]' {shlex.quote(stream + '/events')}\n")
-    print(f"Its history, once its S3 sink is enabled (`make demo` does all of this): {history}")
+    curl = 'curl -sS -H "Authorization: Bearer $MILLRACE_TOKEN"'
+    stream = "$MILLRACE_URL/streams/hello-world/1"
+    json_type = "-H 'Content-Type: application/json'"
+    print(f"{curl} {json_type} -d '{{}}' \"{stream}\"\n")
+    print(f'{curl} "{stream}"\n')
+    print(f"{curl} {json_type} -d '[{{\"hello\": \"world\"}}]' \"{stream}/events\"\n")
+    print("`make demo` also enables a stream's S3 sink and reads its history.")
     print("`make logs` follows the functions, `make stop` ends the local AWS and everything in it.")
 
 
@@ -175,9 +173,12 @@ def exit_on_signal(*_: object) -> NoReturn:
 
 
 def stack_name(text: str) -> str:
-    """Longer names are cut when CloudFormation names roles after them, and upper case cannot be in a bucket's name."""
-    if not re.fullmatch("[a-z][a-z0-9-]{0,19}", text):
-        raise argparse.ArgumentTypeError(f"{text}: expected at most 20 lower-case letters, digits and dashes, a letter first")
+    """Longer names are cut when CloudFormation names roles after them, upper case cannot be in a bucket's name, and two
+    dashes end the deployment's name in the names of what its API makes."""
+    if len(text) > 20 or not re.fullmatch("[a-z][a-z0-9]*(-[a-z0-9]+)*", text):
+        raise argparse.ArgumentTypeError(
+            f"{text}: expected at most 20 lower-case letters, digits and single dashes, a letter first, no dash last"
+        )
     return text
 
 

@@ -133,7 +133,7 @@ fn retry_problem(outcomes: &[Outcome]) -> Problem {
     } else if has(RetryReason::Unavailable) {
         (StatusCode::SERVICE_UNAVAILABLE, "kinesis does not take events just now; send them again, which may duplicate some")
     } else {
-        (StatusCode::TOO_MANY_REQUESTS, "kinesis takes no more just now; nothing was accepted, send the events again")
+        (StatusCode::TOO_MANY_REQUESTS, "kinesis takes no more just now; nothing was accepted, send again what can be")
     };
     Problem::new(status, detail).with_retry_after(RETRY_AFTER)
 }

@@ -60,7 +60,7 @@ pub async fn post_events(
     ingest(&context, &record, deadline, &body, Dialect::Okdata).await
 }
 
-/// Sends events to the newest version of a stream.
+/// Sends events to the newest `ACTIVE` version of a stream, or else to the newest.
 ///
 /// The body is one JSON object or an array of them.
 #[utoipa::path(
@@ -94,7 +94,7 @@ pub async fn post_ingest(
     ingest(&context, &record, deadline, &body, Dialect::Moose).await
 }
 
-/// Sends events to a version of a stream, as `/ingest/{id}` does to the newest one.
+/// Sends events to a version of a stream, as `/ingest/{id}` does to the newest `ACTIVE` one.
 #[utoipa::path(
     post,
     path = "/ingest/{id}/{version}",

@@ -23,7 +23,9 @@ pub async fn handle(context: &Context, event: LambdaEvent<KinesisEvent>) -> Resu
     let route = match context.route(raw_stream).await {
         Ok(Some(route)) => route,
         // Nothing is done, so all of it comes again.
-        Ok(None) => return Err(refused(context, &event.context.request_id, raw_stream, "no stream is known for it".into())),
+        Ok(None) => {
+            return Err(refused(context, &event.context.request_id, raw_stream, format!("no stream is known for {raw_stream}").into()));
+        }
         Err(fault) => return Err(refused(context, &event.context.request_id, raw_stream, fault.into())),
     };
 
@@ -44,7 +46,7 @@ pub async fn handle(context: &Context, event: LambdaEvent<KinesisEvent>) -> Resu
 /// Notes a batch that cannot be processed at all.
 fn refused(context: &Context, request_id: &str, raw_stream: &str, error: Error) -> Error {
     let mut line = InvocationLine::new("process-stream");
-    line.field("request.id", request_id).field("stream.name", raw_stream).field("error", error.to_string());
+    line.field("request.id", request_id).field("stream.name", raw_stream).field("error", format!("{error:?}"));
     line.metric("batches.refused", Unit::Count, 1);
     line.emit(context.system.now());
     error

@@ -54,7 +54,7 @@ async fn note(context: &Context, notification: &StackNotification) -> Result<boo
         }
         let effect = match &notification.news {
             News::Stack(news) => stack.observe(news),
-            News::ResourceFailed { stack_id, reason } => stack.observe_resource_failure(stack_id, reason),
+            News::ResourceFailed { stack_id, operation, reason } => stack.observe_resource_failure(stack_id, *operation, reason),
         };
         let before = record.revision;
         match apply_effect(context.streams.as_ref(), record, after, part, effect).await? {

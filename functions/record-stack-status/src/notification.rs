@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use domain::lifecycle::StackNews;
+use domain::lifecycle::{Operation, StackNews};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -25,6 +25,8 @@ pub enum News {
     ResourceFailed {
         /// The stack's id.
         stack_id: String,
+        /// What failed: its creation or its deletion.
+        operation: Operation,
         /// The resource and the reason, in CloudFormation's words.
         reason: String,
     },
@@ -60,12 +62,16 @@ pub fn parse(message: &str, received_at: OffsetDateTime) -> Result<StackNotifica
         let news = StackNews { stack_id, status: status.parse()?, reason, at: said_at.unwrap_or(received_at) };
         return Ok(StackNotification { stack_name, news: News::Stack(news) });
     }
-    let has_failed = matches!(status.as_str(), "CREATE_FAILED" | "DELETE_FAILED");
-    match reason.filter(|reason| has_failed && !reason.contains("cancelled")) {
+    let operation = match status.as_str() {
+        "CREATE_FAILED" => Operation::Create,
+        "DELETE_FAILED" => Operation::Delete,
+        _ => return Err(Ignored::Resource),
+    };
+    match reason.filter(|reason| !reason.contains("cancelled")) {
         Some(reason) => {
             let resource = fields.get("LogicalResourceId").map_or("a resource", String::as_str);
             let reason = format!("{resource}: {reason}");
-            Ok(StackNotification { stack_name, news: News::ResourceFailed { stack_id, reason } })
+            Ok(StackNotification { stack_name, news: News::ResourceFailed { stack_id, operation, reason } })
         }
         None => Err(Ignored::Resource),
     }
@@ -123,7 +129,10 @@ mod tests {
             )
         };
         let parsed = parse(&message("Limit exceeded"), RECEIVED).unwrap();
-        assert_eq!(parsed.news, News::ResourceFailed { stack_id: "arn:1".into(), reason: "RawDataStream: Limit exceeded".into() });
+        assert_eq!(
+            parsed.news,
+            News::ResourceFailed { stack_id: "arn:1".into(), operation: Operation::Create, reason: "RawDataStream: Limit exceeded".into() }
+        );
         assert_eq!(parse(&message("Resource creation cancelled"), RECEIVED), Err(Ignored::Resource));
     }
 

@@ -121,6 +121,19 @@ fn news(stack_name: &str, status: &str, reason: &str) -> String {
     message(&[&stack[..], &[("ResourceStatus", status), ("ResourceStatusReason", reason)]].concat())
 }
 
+/// What CloudFormation says of a resource of a stack of ours.
+fn resource_news(stack_name: &str, resource: &str, status: &str, reason: &str) -> String {
+    message(&[
+        ("StackName", stack_name),
+        ("StackId", &stack_id(stack_name)),
+        ("LogicalResourceId", resource),
+        ("PhysicalResourceId", ""),
+        ("ResourceType", "AWS::Kinesis::Stream"),
+        ("ResourceStatus", status),
+        ("ResourceStatusReason", reason),
+    ])
+}
+
 fn stack_id(stack_name: &str) -> String {
     format!("arn:aws:cloudformation:eu-west-1:000000000000:stack/{stack_name}/6fd0cd70-e6a8-11f0-9c2b-0a3d1f7e5b11")
 }
@@ -142,6 +155,84 @@ async fn a_rollback_is_a_failure_with_cloudformations_reason_once_it_is_over() {
     assert_eq!(bench.status(), (Status::CreateInProgress, Some(REASON.to_owned())));
     bench.hear(&[news(STREAM_STACK, "ROLLBACK_COMPLETE", "")]).await.unwrap();
     assert_eq!(bench.status(), (Status::OperationFailed, Some(REASON.to_owned())));
+}
+
+#[tokio::test]
+async fn a_failed_creation_has_the_reason_of_the_resource_that_failed_first() {
+    let bench = Bench::new();
+    let reason = Some("RawStream: Limit exceeded".to_owned());
+    let story = [
+        (resource_news(STREAM_STACK, "RawStream", "CREATE_IN_PROGRESS", "Resource creation Initiated"), Status::CreateInProgress, None),
+        (resource_news(STREAM_STACK, "Delivery", "CREATE_FAILED", "Resource creation cancelled"), Status::CreateInProgress, None),
+        (resource_news(STREAM_STACK, "RawStream", "CREATE_FAILED", "Limit exceeded"), Status::CreateInProgress, reason.clone()),
+        (resource_news(STREAM_STACK, "ProcessedStream", "CREATE_FAILED", "denied"), Status::CreateInProgress, reason.clone()),
+        (news(STREAM_STACK, "ROLLBACK_IN_PROGRESS", REASON), Status::CreateInProgress, reason.clone()),
+        (news(STREAM_STACK, "ROLLBACK_COMPLETE", ""), Status::OperationFailed, reason.clone()),
+        (resource_news(STREAM_STACK, "ProcessedStream", "CREATE_FAILED", "late"), Status::OperationFailed, reason),
+    ];
+    for (message, status, reason) in story {
+        bench.hear(std::slice::from_ref(&message)).await.unwrap();
+        assert_eq!(bench.status(), (status, reason), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_failed_resource_of_a_sink_is_the_sinks_reason() {
+    let bench = Bench::with_sink();
+    bench
+        .hear(&[resource_news(SINK_STACK, "Delivery", "CREATE_FAILED", "Limit exceeded"), news(SINK_STACK, "ROLLBACK_COMPLETE", "")])
+        .await
+        .unwrap();
+    let stack = bench.sink().unwrap().stack;
+    assert_eq!((stack.status, stack.reason.as_deref()), (Status::OperationFailed, Some("Delivery: Limit exceeded")));
+    assert_eq!(bench.status(), (Status::Active, None), "its stream works on");
+}
+
+#[tokio::test]
+async fn a_failed_deletion_has_the_reason_of_the_resource_that_failed() {
+    let bench = Bench::new();
+    bench.change(|record| record.stack.start_delete(bench.system.now()));
+    let resource = resource_news(STREAM_STACK, "RawStream", "DELETE_FAILED", "access denied");
+    bench.hear(&[resource, news(STREAM_STACK, "DELETE_FAILED", "The following resource(s) failed to delete: [RawStream].")]).await.unwrap();
+    assert_eq!(bench.status(), (Status::OperationFailed, Some("RawStream: access denied".to_owned())));
+}
+
+#[tokio::test]
+async fn a_failed_resource_of_another_stack_changes_nothing() {
+    let bench = Bench::new();
+    let before = bench.stored();
+    let old = "arn:aws:cloudformation:eu-west-1:000000000000:stack/mr-test-stream-refuse-trucks-1-0000002a/0";
+    let of_old = message(&[
+        ("StackId", old),
+        ("ResourceType", "AWS::Kinesis::Stream"),
+        ("ResourceStatus", "CREATE_FAILED"),
+        ("ResourceStatusReason", "Limit exceeded"),
+    ]);
+    bench.hear(&[of_old, resource_news("mr-test-stream-nobodys-1-00000001", "RawStream", "CREATE_FAILED", "why")]).await.unwrap();
+    assert_eq!(bench.stored(), before);
+}
+
+#[tokio::test]
+async fn a_stack_that_came_after_its_creation_was_called_failed_makes_the_stream_active() {
+    let bench = Bench::new();
+    bench.change(|record| {
+        record.stack.fail("no answer was understood".to_owned(), bench.system.now());
+        record.stack.stack_id = None;
+    });
+    bench.hear(&[create_complete()]).await.unwrap();
+    assert_eq!(bench.status(), (Status::Active, None));
+    assert_eq!(bench.stored().unwrap().stack.stack_id, Some(stack_id(STREAM_STACK)));
+}
+
+#[tokio::test]
+async fn late_news_of_a_creation_does_not_bring_back_a_stack_that_someone_deleted() {
+    let bench = Bench::new();
+    let deleted = message(&[("ResourceStatus", "DELETE_COMPLETE"), ("Timestamp", "2026-01-01T01:00:00Z")]);
+    bench.hear(&[create_complete(), deleted]).await.unwrap();
+    assert_eq!(bench.status().0, Status::OperationFailed);
+    let failed = bench.stored();
+    bench.hear(&[create_complete()]).await.unwrap();
+    assert_eq!(bench.stored(), failed);
 }
 
 #[tokio::test]
@@ -241,6 +332,9 @@ fn messages_without_news() -> Vec<String> {
         message(&[("PhysicalResourceId", "arn:of:a:stack:within"), ("LogicalResourceId", "Nested")]),
         news(STREAM_STACK, "UPDATE_COMPLETE", ""),
         news(STREAM_STACK, "SOMETHING_NEW", ""),
+        resource_news(STREAM_STACK, "RawStream", "CREATE_FAILED", "Resource creation cancelled"),
+        resource_news(STREAM_STACK, "RawStream", "CREATE_FAILED", ""),
+        resource_news(STREAM_STACK, "RawStream", "ROLLBACK_FAILED", "why"),
         message(&[("ResourceStatus", "")]),
         message(&[("StackName", "")]),
         message(&[("StackId", "")]),

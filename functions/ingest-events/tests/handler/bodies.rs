@@ -74,7 +74,7 @@ async fn a_malformed_body_is_a_bad_request_that_says_where() {
     title: "Bad Request"
     type: "urn:millrace:problem:bad-request"
     "#);
-    for body in ["", "[", "[1,]", "{'truck':17}", "{} {}", "{}\n{}", "[] []", "\u{feff}{}"] {
+    for body in ["[", "[1,]", "{'truck':17}", "{} {}", "{}\n{}", "[] []", "\u{feff}{}"] {
         let answer = bench.post(EVENTS, body).await;
         let detail = answer.body["detail"].as_str().unwrap_or_default();
         assert!(answer.status == 400 && detail.contains(" at line "), "{body:?}: {detail}");
@@ -91,12 +91,17 @@ async fn a_request_without_a_body_is_a_bad_request() {
     400
     content-type: application/problem+json
 
-    detail: "body is not JSON: EOF while parsing a value at line 1 column 0"
+    detail: "expected a JSON object or an array of them, got nothing"
     request_id: [request id]
     status: 400
     title: "Bad Request"
     type: "urn:millrace:problem:bad-request"
     "#);
+    let missing = bench.send(&request).await;
+    for body in ["", " \n"] {
+        assert_eq!(shown(&bench.post(EVENTS, body).await), shown(&missing), "{body:?}");
+    }
+    assert!(bench.publisher.calls().is_empty());
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use domain::fakes::PutFault;
 use domain::limits::{MAX_RECORDS_PER_PUT, PUT_ATTEMPTS};
 use insta::assert_snapshot;
 
-use crate::bench::{Bench, EVENTS, INGEST, INGEST_VERSION, RAW_STREAM, TRUCK, batch_of, shown};
+use crate::bench::{Bench, EVENTS, INGEST, INGEST_VERSION, RAW_STREAM, ROUTES, TRUCK, batch_of, shown};
 
 /// The same fault until the function gives up.
 fn every_time(fault: PutFault) -> Vec<PutFault> {
@@ -38,11 +38,11 @@ async fn events_that_stay_throttled_are_429_with_results() {
     content-type: application/problem+json
     retry-after: 1
 
-    detail: "kinesis takes no more just now; nothing was accepted, send the events again"
+    detail: "kinesis takes no more just now; nothing was accepted, send again what can be"
     request_id: [request id]
     results:
-      {"index":0,"status":"retry"}
-      {"index":1,"status":"retry"}
+      {"errors":[{"detail":"kinesis takes no more just now","pointer":"/0"}],"index":0,"status":"retry"}
+      {"errors":[{"detail":"kinesis takes no more just now","pointer":"/1"}],"index":1,"status":"retry"}
     status: 429
     title: "Too Many Requests"
     type: "urn:millrace:problem:too-many-requests"
@@ -59,7 +59,9 @@ async fn one_event_that_stays_throttled_is_429() {
     content-type: application/problem+json
     retry-after: 1
 
-    detail: "kinesis takes no more just now; nothing was accepted, send the events again"
+    detail: "kinesis takes no more just now; nothing was accepted, send again what can be"
+    errors:
+      {"detail":"kinesis takes no more just now","pointer":""}
     request_id: [request id]
     status: 429
     title: "Too Many Requests"
@@ -77,10 +79,10 @@ async fn a_kinesis_that_does_not_work_is_503() {
     content-type: application/problem+json
     retry-after: 1
 
-    detail: "kinesis does not take events just now; nothing was accepted, send them again"
+    detail: "kinesis does not take events just now; send them again, which may duplicate some"
     request_id: [request id]
     results:
-      {"index":0,"status":"retry"}
+      {"errors":[{"detail":"kinesis did not take it","pointer":"/0"}],"index":0,"status":"retry"}
     status: 503
     title: "Service Unavailable"
     type: "urn:millrace:problem:service-unavailable"
@@ -97,6 +99,8 @@ async fn a_kinesis_that_does_not_answer_is_504_and_says_that_events_may_be_there
     retry-after: 1
 
     detail: "kinesis did not answer in time; the events may have been written, and sending them again may duplicate them"
+    errors:
+      {"detail":"kinesis did not answer in time; it may have been written","pointer":""}
     request_id: [request id]
     status: 504
     title: "Gateway Timeout"
@@ -134,7 +138,7 @@ async fn a_batch_that_is_partly_throttled_says_which_events_to_send_again() {
 
     results:
       {"index":0,"status":"accepted"}
-      {"index":1,"status":"retry"}
+      {"errors":[{"detail":"kinesis takes no more just now","pointer":"/1"}],"index":1,"status":"retry"}
       {"index":2,"status":"accepted"}
     "#);
     assert_eq!(bench.stored(RAW_STREAM), trucks(&[0, 2]));
@@ -157,15 +161,34 @@ async fn a_rejected_event_beside_a_throttled_one_keeps_its_reason() {
     let bench = Bench::with_script(every_time(PutFault::Throttle));
     let batch = format!("[{TRUCK},{{}}]");
     assert_snapshot!(shown(&bench.post(INGEST, &batch).await), @r#"
-    207
-    content-type: application/json
+    429
+    content-type: application/problem+json
     retry-after: 1
 
+    detail: "kinesis takes no more just now; nothing was accepted, send again what can be"
+    request_id: [request id]
     results:
-      {"index":0,"status":"retry"}
+      {"errors":[{"detail":"kinesis takes no more just now","pointer":"/0"}],"index":0,"status":"retry"}
       {"errors":[{"detail":"field $.time is missing; expected an RFC 3339 time","pointer":"/1/time"}],"index":1,"status":"rejected"}
-    success: false
+    status: 429
+    title: "Too Many Requests"
+    type: "urn:millrace:problem:too-many-requests"
     "#);
+}
+
+#[tokio::test]
+async fn nothing_accepted_and_something_to_retry_is_never_207() {
+    for (fault, status) in [(PutFault::Throttle, 429), (PutFault::Unavailable, 503), (PutFault::TimeoutAfterWrite, 504)] {
+        for path in ROUTES {
+            let bench = Bench::with_script(every_time(fault.clone()));
+            let answer = bench.post(path, &format!("[{{}},{TRUCK}]")).await;
+            assert_eq!(answer.status, status, "{path} {fault:?}");
+            assert_eq!(answer.headers["retry-after"], "1", "{path} {fault:?}");
+            let fate = |index: usize| answer.body["results"][index]["status"].clone();
+            assert_eq!([fate(0), fate(1)], ["rejected", "retry"], "{path} {fault:?}");
+            assert_eq!(answer.body.get("errors"), None, "{path} {fault:?}");
+        }
+    }
 }
 
 #[tokio::test]

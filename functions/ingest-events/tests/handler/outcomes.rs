@@ -159,9 +159,6 @@ async fn a_batch_without_a_valid_event_is_a_bad_request_with_results() {
     content-type: application/problem+json
 
     detail: "no event is valid"
-    errors:
-      {"detail":"expected a JSON object, got null","pointer":"/0"}
-      {"detail":"field $.time is not an RFC 3339 time","pointer":"/1/time"}
     request_id: [request id]
     results:
       {"errors":[{"detail":"expected a JSON object, got null","pointer":"/0"}],"index":0,"status":"rejected"}
@@ -229,9 +226,6 @@ async fn json_that_not_every_reader_takes_is_rejected() {
     content-type: application/problem+json
 
     detail: "no event is valid"
-    errors:
-      {"detail":"nested deeper than 64 levels","pointer":"/0"}
-      {"detail":"has an unpaired surrogate escape in a string","pointer":"/1"}
     request_id: [request id]
     results:
       {"errors":[{"detail":"nested deeper than 64 levels","pointer":"/0"}],"index":0,"status":"rejected"}

@@ -88,6 +88,33 @@ async fn a_newer_version_takes_over_after_the_cache_time() {
 }
 
 #[tokio::test]
+async fn a_version_that_does_not_work_does_not_stop_the_one_that_does() {
+    for status in [Status::CreateInProgress, Status::OperationFailed, Status::DeleteInProgress, Status::Inactive] {
+        let bench = Bench::new();
+        let mut newest = active_stream("refuse-trucks", "2", "waste");
+        newest.stack.status = status;
+        bench.store.insert(newest);
+        assert_eq!(bench.post(INGEST, TRUCK).await.status, 200, "{status:?}");
+        assert_eq!(bench.stored(RAW_STREAM), [TRUCK], "{status:?}");
+        assert_ne!(bench.post("/ingest/refuse-trucks/2", TRUCK).await.status, 200, "{status:?}: a named version stays that version");
+        assert_eq!(bench.stored(RAW_STREAM), [TRUCK], "{status:?}");
+    }
+}
+
+#[tokio::test]
+async fn with_no_version_that_works_the_newest_answers() {
+    for (status, answered) in [(Status::CreateInProgress, 503), (Status::OperationFailed, 409), (Status::DeleteInProgress, 404)] {
+        let bench = Bench::new();
+        bench.store.insert(stream_in(Status::Inactive));
+        let mut newest = active_stream("refuse-trucks", "2", "waste");
+        newest.stack.status = status;
+        bench.store.insert(newest);
+        assert_eq!(bench.post(INGEST, TRUCK).await.status, answered, "{status:?}");
+        assert!(bench.publisher.calls().is_empty(), "{status:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_stream_that_is_being_created_asks_to_wait() {
     let bench = Bench::new();
     bench.store.insert(stream_in(Status::CreateInProgress));
@@ -128,7 +155,7 @@ async fn a_stream_that_failed_is_a_conflict() {
     409
     content-type: application/problem+json
 
-    detail: "the stream is OPERATION_FAILED; its reason says why"
+    detail: "the stream is OPERATION_FAILED and takes no events"
     request_id: [request id]
     status: 409
     title: "Conflict"

@@ -123,9 +123,27 @@ async fn a_bad_document_is_answered_with_everything_that_is_wrong_with_it() {
       "input.max_event_bytes: expected 1 to 716800, got 0"
       "buffer.kinesis.shards: expected 1 to 500, got 501"
       "buffer.kinesis.retention_hours: expected 24 to 8760, got 1"
-      "metadata.aws:x: keys that start with aws: or millrace: are taken"
+      "metadata.aws:x: created_by and keys that start with aws: or millrace: are taken"
     "#);
     assert_eq!(bench.post(NEWEST, document).await.shown(), bench.post(STREAM, document).await.shown());
+    assert!(bench.store.stored(&key("refuse-trucks", "1")).is_none());
+    assert_eq!(bench.stacks_asked_for(), 0);
+}
+
+#[tokio::test]
+async fn labels_that_no_stack_takes_are_refused_before_anything_is_stored() {
+    let bench = Bench::new();
+    let document = r#"{"metadata":{"Created_By":"me","MILLRACE:x":"1","Team":"a","team":"b","empty":""}}"#;
+    assert_snapshot!(bench.post(STREAM, document).await.shown(), @r#"
+    400
+    content-type: application/json
+
+    linting_errors:
+      "metadata.Created_By: created_by and keys that start with aws: or millrace: are taken"
+      "metadata.MILLRACE:x: created_by and keys that start with aws: or millrace: are taken"
+      "metadata.empty: expected a key of 1 to 128 and a value of 1 to 256 characters"
+      "metadata: expected keys that differ in more than their case"
+    "#);
     assert!(bench.store.stored(&key("refuse-trucks", "1")).is_none());
     assert_eq!(bench.stacks_asked_for(), 0);
 }

@@ -31,11 +31,12 @@ impl Firehose {
     async fn put_lines(&self, delivery_stream: &str, mut lines: Vec<Vec<u8>>, deadline: Deadline) -> Result<(), RetryReason> {
         let mut reason = RetryReason::Unavailable;
         for attempt in 0..PUT_ATTEMPTS {
-            if deadline.is_past(self.system.now()) {
+            let pause = attempt.checked_sub(1).map(|nth| full_jitter(nth, BACKOFF_BASE, BACKOFF_CAP, self.system.random()));
+            if deadline.is_past(self.system.now() + pause.unwrap_or_default()) {
                 break;
             }
-            if attempt > 0 {
-                self.system.sleep(full_jitter(attempt - 1, BACKOFF_BASE, BACKOFF_CAP, self.system.random())).await;
+            if let Some(pause) = pause {
+                self.system.sleep(pause).await;
             }
             match self.put_once(delivery_stream, &lines).await {
                 Ok(failed) if failed.is_empty() => return Ok(()),

@@ -266,13 +266,14 @@ impl StackProvisioner for FakeStacks {
 #[derive(Debug, Default)]
 pub struct FakeSigningKeys {
     keys: Mutex<Vec<PublicKey>>,
+    failures: Mutex<usize>,
     loads: Mutex<usize>,
 }
 
 impl FakeSigningKeys {
     /// Gives these keys.
     pub fn new(keys: Vec<PublicKey>) -> Self {
-        Self { keys: Mutex::new(keys), loads: Mutex::new(0) }
+        Self { keys: Mutex::new(keys), ..Self::default() }
     }
 
     /// Gives other keys from now on.
@@ -280,7 +281,12 @@ impl FakeSigningKeys {
         *lock(&self.keys) = keys;
     }
 
-    /// How often the keys were loaded.
+    /// Fails the next calls.
+    pub fn fail_next(&self, times: usize) {
+        *lock(&self.failures) = times;
+    }
+
+    /// How often the keys were asked for.
     pub fn loads(&self) -> usize {
         *lock(&self.loads)
     }
@@ -290,6 +296,11 @@ impl FakeSigningKeys {
 impl SigningKeys for FakeSigningKeys {
     async fn load(&self) -> Result<Vec<PublicKey>, StoreFault> {
         *lock(&self.loads) += 1;
+        let mut failures = lock(&self.failures);
+        if *failures > 0 {
+            *failures -= 1;
+            return Err(StoreFault::new("the fake signing keys were told to fail"));
+        }
         Ok(lock(&self.keys).clone())
     }
 }

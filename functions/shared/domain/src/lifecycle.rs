@@ -178,10 +178,10 @@ impl StackState {
     }
 
     /// Takes the news that a resource of the stack has failed: the reason that says most, which the stack's own news does not repeat.
-    pub fn observe_resource_failure(&mut self, stack_id: &str, reason: &str) -> Effect {
+    pub fn observe_resource_failure(&mut self, stack_id: &str, operation: Operation, reason: &str) -> Effect {
         let is_ours = self.stack_id.as_ref().is_none_or(|known| known == stack_id);
         // The first failure is the cause; others are cancelled because of it.
-        if !is_ours || !self.status.is_in_progress() || self.reason.is_some() {
+        if !is_ours || operation != self.operation || !self.status.is_in_progress() || self.reason.is_some() {
             return Effect::None;
         }
         self.reason = Some(reason.to_owned());
@@ -192,7 +192,8 @@ impl StackState {
         match (self.status, news.status) {
             (Status::CreateInProgress, StackStatus::CreateComplete) => self.turn(Status::Active, None, news.at),
             // The answer to our request was taken for a refusal, and the stack came all the same.
-            (Status::OperationFailed, StackStatus::CreateComplete) => self.turn(Status::Active, None, news.at),
+            // News from before the failure is late: the stack was there, and is gone.
+            (Status::OperationFailed, StackStatus::CreateComplete) if news.at >= self.since => self.turn(Status::Active, None, news.at),
             // The reason comes with the start of the rollback; the operation has not failed until the rollback is over.
             (Status::CreateInProgress, StackStatus::RollbackInProgress) => {
                 let is_news = news.reason.is_some() && self.reason.is_none();
@@ -292,6 +293,50 @@ mod tests {
         state.start_delete(START + Duration::seconds(3));
         assert_eq!(state.observe(&news("ROLLBACK_COMPLETE", None, 2)), Effect::None);
         assert_eq!(state.observe(&news("DELETE_COMPLETE", None, 4)), Effect::Gone);
+    }
+
+    #[test]
+    fn the_first_resource_that_fails_gives_the_reason() {
+        let mut state = creating();
+        assert_eq!(state.observe_resource_failure("id-1", Operation::Create, "RawDataStream: limit exceeded"), Effect::Changed);
+        assert_eq!(state.observe_resource_failure("id-1", Operation::Create, "Table: denied"), Effect::None, "the first is the cause");
+        assert_eq!(state.observe(&news("ROLLBACK_IN_PROGRESS", Some("failed to create: [RawDataStream]"), 1)), Effect::Changed);
+        state.observe(&news("ROLLBACK_COMPLETE", None, 2));
+        assert_eq!((state.status, state.reason.as_deref()), (Status::OperationFailed, Some("RawDataStream: limit exceeded")));
+        assert_eq!(state.observe_resource_failure("id-1", Operation::Create, "late"), Effect::None);
+
+        let mut state = creating();
+        state.observe(&news("CREATE_IN_PROGRESS", None, 0));
+        assert_eq!(state.observe_resource_failure("id-0", Operation::Create, "another stack's"), Effect::None);
+        assert_eq!(state.reason, None);
+    }
+
+    #[test]
+    fn a_deletion_that_fails_has_its_resources_reason() {
+        let mut state = creating();
+        state.observe(&news("CREATE_COMPLETE", None, 1));
+        state.start_delete(START + Duration::seconds(2));
+        state.observe_resource_failure("id-1", Operation::Delete, "Bucket: not empty");
+        state.observe(&news("DELETE_FAILED", Some("failed to delete: [Bucket]"), 3));
+        assert_eq!((state.status, state.reason.as_deref()), (Status::OperationFailed, Some("Bucket: not empty")));
+    }
+
+    #[test]
+    fn a_stack_that_came_after_all_makes_its_part_active() {
+        let mut state = creating();
+        state.fail("refused".into(), START + Duration::seconds(1));
+        assert_eq!(state.observe(&news("CREATE_COMPLETE", None, 40)), Effect::Changed);
+        assert_eq!((state.status, state.reason), (Status::Active, None));
+    }
+
+    #[test]
+    fn late_news_does_not_bring_a_stack_back() {
+        let mut state = creating();
+        state.observe(&news("CREATE_COMPLETE", None, 1));
+        state.observe(&news("DELETE_COMPLETE", None, 2));
+        assert_eq!(state.status, Status::OperationFailed, "deleted by someone else");
+        assert_eq!(state.observe(&news("CREATE_COMPLETE", None, 1)), Effect::None);
+        assert_eq!(state.status, Status::OperationFailed);
     }
 
     #[test]

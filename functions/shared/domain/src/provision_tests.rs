@@ -138,6 +138,17 @@ fn a_crash_between_record_and_deletion_heals_on_the_next_read() {
 }
 
 #[test]
+fn a_stream_made_anew_is_at_a_revision_where_the_old_one_never_was() {
+    let bench = Bench::new(FakeStacks::default());
+    let started = u64::try_from(bench.system.now().unix_timestamp_nanos() / 1_000_000).unwrap();
+    let old = bench.active();
+    assert!((started..started + 10).contains(&old.revision), "{}", old.revision);
+    block_on(bench.store.remove(&old)).unwrap();
+    let new = bench.create().unwrap();
+    assert!(new.revision > old.revision, "{} is not after {}", new.revision, old.revision);
+}
+
+#[test]
 fn a_read_right_after_a_change_asks_nobody() {
     let bench = Bench::new(FakeStacks::with_script([]));
     let record = bench.create().unwrap();

@@ -150,8 +150,9 @@ pub async fn put_in_order(
     records: &[Record<'_>],
 ) -> Vec<PutResult> {
     let mut results: Vec<PutResult> = vec![Err(RetryReason::Unavailable); records.len()];
-    for (number, wave) in waves(records).into_iter().enumerate() {
-        if number > 0 && deadline.is_past(system.now()) {
+    for wave in waves(records) {
+        // What came before, such as dead letters, may have taken the time.
+        if deadline.is_past(system.now()) {
             break;
         }
         let picked: Vec<Record<'_>> = wave.iter().map(|index| records[*index]).collect();
@@ -185,6 +186,26 @@ mod tests {
     use super::*;
     use crate::fakes::{FakePublisher, FakeSystem, PutFault, block_on};
     use proptest::prelude::*;
+    use std::time::Duration;
+
+    /// Takes everything, and its time.
+    struct SlowPublisher<'s> {
+        inner: FakePublisher,
+        system: &'s FakeSystem,
+        takes: Duration,
+    }
+
+    #[async_trait::async_trait]
+    impl EventPublisher for SlowPublisher<'_> {
+        async fn put(&self, stream: &str, records: &[Record<'_>]) -> Result<Vec<PutResult>, RetryReason> {
+            self.system.advance(self.takes);
+            self.inner.put(stream, records).await
+        }
+    }
+
+    fn slow(system: &FakeSystem, takes: Duration) -> SlowPublisher<'_> {
+        SlowPublisher { inner: FakePublisher::default(), system, takes }
+    }
 
     fn deadline(system: &FakeSystem) -> Deadline {
         Deadline::before_invocation_end(system.now() + std::time::Duration::from_secs(30)).within_budget(system.now())
@@ -221,6 +242,33 @@ mod tests {
         let results = block_on(put_all(&publisher, &system, past, "raw", &[record]));
         assert_eq!(results, [Err(RetryReason::Throttled)]);
         assert_eq!(publisher.calls().len(), 1);
+    }
+
+    #[test]
+    fn no_wave_is_started_past_the_deadline() {
+        let system = FakeSystem::new();
+        let publisher = slow(&system, Duration::from_secs(3));
+        let deadline = Deadline::before_invocation_end(system.now() + DEADLINE_RESERVE + Duration::from_secs(5));
+        let of = |data: &'static str, partition_key| Record { data: data.as_bytes(), partition_key };
+        let records = [of("a1", "a"), of("b1", "b"), of("a2", "a"), of("a3", "a"), of("b2", "b")];
+        let results = block_on(put_in_order(&publisher, &system, deadline, "processed", &records));
+        assert_eq!(publisher.inner.calls(), [["a1", "b1"], ["a2", "b2"]]);
+        assert_eq!(results, [Ok(()), Ok(()), Ok(()), Err(RetryReason::Unavailable), Ok(())]);
+
+        let again = block_on(put_in_order(&publisher, &system, deadline, "processed", &records[3..4]));
+        assert_eq!((again, publisher.inner.calls().len()), (vec![Err(RetryReason::Unavailable)], 2), "not even the first");
+    }
+
+    #[test]
+    fn no_call_is_started_past_the_deadline() {
+        let system = FakeSystem::new();
+        let publisher = slow(&system, Duration::from_secs(3));
+        let deadline = Deadline::before_invocation_end(system.now() + DEADLINE_RESERVE + Duration::from_secs(5));
+        let records = vec![Record { data: b"x", partition_key: "k" }; 2 * MAX_RECORDS_PER_PUT + 1];
+        let results = block_on(put_all(&publisher, &system, deadline, "raw", &records));
+        assert_eq!(publisher.inner.calls().len(), 2);
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 2 * MAX_RECORDS_PER_PUT);
+        assert_eq!(results.last(), Some(&Err(RetryReason::Unavailable)), "known not to be written");
     }
 
     #[test]

@@ -118,7 +118,14 @@ impl Authenticator {
         if is_fresh {
             return Ok(());
         }
-        let loaded = self.keys.load().await?;
+        let loaded = match self.keys.load().await {
+            Ok(loaded) => loaded,
+            Err(fault) => {
+                // Known keys stand a little longer, so that an outage of the store is not one call a request.
+                cache.loaded_at = cache.loaded_at.map(|_| now - KEY_LIFE + KEY_REFRESH);
+                return Err(fault.into());
+            }
+        };
         cache.keys = loaded.iter().filter_map(decoding_key).collect();
         cache.loaded_at = Some(now);
         Ok(())

@@ -109,3 +109,47 @@ fn made_up_key_ids_cause_one_look_a_window_and_a_new_key_is_found() {
     assert!(bench.try_token(&bench.issuer.sign(&bench.claims())).is_ok(), "two keys live");
     assert_eq!(bench.keys.loads(), 2);
 }
+
+#[test]
+fn a_key_that_was_taken_away_is_refused_after_its_life() {
+    let bench = bench();
+    let second = TestIssuer { kid: "second".into(), ..bench.issuer.clone() };
+    bench.keys.set(vec![bench.issuer.public_key(), second.public_key()]);
+    block_on(bench.authenticator.warm_up());
+    let bearer = |issuer: &TestIssuer| bench.try_token(&issuer.sign(&bench.claims()));
+    bench.keys.set(vec![second.public_key()]);
+    bench.system.advance(KEY_LIFE - Duration::from_millis(1));
+    assert!(bearer(&bench.issuer).is_ok(), "trusted for its life");
+    assert_eq!(bench.keys.loads(), 1);
+    bench.system.advance(Duration::from_millis(1));
+    assert_eq!(bearer(&bench.issuer).unwrap_err().status(), 401);
+    assert!(bearer(&second).is_ok());
+    assert_eq!(bench.keys.loads(), 2);
+}
+
+#[test]
+fn old_keys_are_kept_while_the_store_fails() {
+    let bench = bench();
+    block_on(bench.authenticator.warm_up());
+    let second = TestIssuer { kid: "second".into(), ..bench.issuer.clone() };
+    let bearer = |issuer: &TestIssuer| bench.try_token(&issuer.sign(&bench.claims()));
+    bench.keys.set(vec![second.public_key()]);
+    bench.keys.fail_next(usize::MAX);
+    bench.system.advance(KEY_LIFE);
+    assert!(bearer(&bench.issuer).is_ok(), "better than an outage");
+    assert_eq!(bearer(&second).unwrap_err().status(), 503, "nobody can say whether it is good");
+
+    bench.keys.fail_next(0);
+    assert!(bearer(&second).is_ok());
+    assert_eq!(bearer(&bench.issuer).unwrap_err().status(), 401, "the store says that it is gone");
+}
+
+#[test]
+fn without_any_keys_nobody_is_told_that_a_token_is_bad() {
+    let bench = bench();
+    bench.keys.fail_next(2);
+    block_on(bench.authenticator.warm_up());
+    let token = bench.issuer.sign(&bench.claims());
+    assert_eq!(bench.try_token(&token).unwrap_err().status(), 503);
+    assert!(bench.try_token(&token).is_ok());
+}
