@@ -69,10 +69,11 @@ test: .venv/local/.installed host ## Run every test, the end-to-end ones against
 openapi: ## Write openapi.json anew from the code
 	UPDATE_OPENAPI=1 cargo test $(HOST) --package manage-streams --test openapi
 
+# Naming a test makes cargo choose features as it does for all tests, so that `make test` after `make run` compiles no dependency twice.
 .PHONY: host
 host: # The functions for this machine, in target/host/
 	@echo "building   the functions for this machine"
-	@cargo build --workspace --bins $(HOST)
+	@cargo build --workspace --bins --test layers $(HOST)
 
 # ---------------------------------------------------------------- artefacts
 
