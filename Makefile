@@ -11,7 +11,7 @@ PORT ?= 4566
 OWNER ?= default
 SCOPES ?= admin
 DAYS ?= 30
-# Set to 1 for token, logs and demo against a deployment on AWS.
+# Set to 1 for token, retire-key, logs and demo against a deployment on AWS.
 AWS ?=
 
 LOCAL := .venv/local/bin/python infra/local/main.py
@@ -25,13 +25,14 @@ SAM_DEPLOY = $(SAM) deploy --stack-name $(STACK) --resolve-s3 --capabilities CAP
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Settings: STACK=$(STACK) PORT=$(PORT); for token: OWNER=$(OWNER) SCOPES=$(SCOPES) DAYS=$(DAYS); AWS=1 for token, logs and demo on AWS"
+	@echo "  Settings: STACK=$(STACK) PORT=$(PORT); for token: OWNER=$(OWNER) SCOPES=$(SCOPES) DAYS=$(DAYS); AWS=1 for token, retire-key, logs and demo on AWS;"
+	@echo '            PARAMETERS="Name=value …" for run and deploy: parameters of template.yaml'
 
 # ---------------------------------------------------------------- local AWS
 
 .PHONY: run
 run: .venv/local/.installed host ## Build, start the local AWS, deploy to it, and say how to use it
-	@$(LOCAL) run --stack $(STACK) --port $(PORT)
+	@$(LOCAL) run --stack $(STACK) --port $(PORT) $(if $(PARAMETERS),--parameters $(PARAMETERS))
 
 .PHONY: stop
 stop: .venv/local/.installed ## End the local AWS and everything in it
@@ -44,6 +45,10 @@ logs: .venv/local/.installed ## Follow the logs of all functions
 .PHONY: token
 token: .venv/local/.installed ## Print a token (OWNER=… SCOPES=manage,ingest,read DAYS=…)
 	@$(LOCAL) token $(WHERE) --owner $(OWNER) --scopes $(SCOPES) --days $(DAYS)
+
+.PHONY: retire-key
+retire-key: .venv/local/.installed ## Refuse the tokens of a signing key that is no longer in use (KID=…; without it, list the keys)
+	@$(LOCAL) retire-key $(WHERE) --kid='$(KID)'
 
 .PHONY: demo
 demo: .venv/local/.installed ## Send real events through, and count them in S3 and in the history
@@ -64,6 +69,7 @@ check: .venv/sam/.installed ## Format, clippy, docs, dependency audit, template 
 test: .venv/local/.installed host ## Run every test, the end-to-end ones against a local AWS of their own
 	cargo test --workspace $(HOST) --no-run
 	$(LOCAL) ephemeral -- cargo test --workspace $(HOST)
+	$(LOCAL) ephemeral -- .venv/local/bin/python infra/local/rotation_check.py
 
 .PHONY: openapi
 openapi: ## Write openapi.json anew from the code

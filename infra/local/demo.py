@@ -17,7 +17,6 @@ import collections
 import concurrent.futures
 import dataclasses
 import gzip
-import http.client
 import itertools
 import json
 import os
@@ -26,15 +25,14 @@ import secrets
 import shlex
 import sys
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
 try:
     import botocore.exceptions
 
+    from api import Answer, Api, ApiError
     from deployment import Connection, Deployment, DeploymentError
 except ImportError:
     sys.exit("the Python package boto3 is missing: use `make demo`, which runs this in the project's own environment")
@@ -87,69 +85,6 @@ class Progress:
     def _line(self, done: int, note: str) -> str:
         filled = self.WIDTH * min(done, self.total) // max(self.total, 1)
         return f"{self.label:<10} [{'#' * filled}{'.' * (self.WIDTH - filled)}] {done}/{self.total}  {note}".rstrip()
-
-
-@dataclasses.dataclass(frozen=True)
-class Answer:
-    """One HTTP answer. `body` is the decoded JSON, or the text when it is not JSON."""
-
-    status: int
-    retry_after: str | None
-    body: Any
-
-    def problem(self) -> str:
-        """Puts a problem document, or whatever came instead, into one line."""
-        if not isinstance(self.body, dict):
-            return f"{self.status} {' '.join(str(self.body).split())[:200]}"
-        title = self.body.get("title") or self.body.get("message") or ""
-        line = f"{self.status} {title}".rstrip()
-        if detail := self.body.get("detail"):
-            line += f": {detail}"
-        if errors := self.body.get("linting_errors") or self.body.get("errors"):
-            line += f" {json.dumps(errors)}"
-        if request_id := self.body.get("request_id"):
-            line += f" (request {request_id})"
-        return line
-
-
-class Api:
-    """The Millrace HTTP API, as far as the demo needs it."""
-
-    def __init__(self, url: str, token: str) -> None:
-        self.url, self.token = url.rstrip("/"), token
-
-    def call(self, method: str, path: str, body: Any = None) -> Answer:
-        """Sends one request; every HTTP status is an answer, only silence is an error."""
-        request = urllib.request.Request(self.url + path, method=method)
-        request.add_header("Authorization", f"Bearer {self.token}")
-        if body is not None:
-            request.data = json.dumps(body, separators=(",", ":")).encode()
-            request.add_header("Content-Type", "application/json")
-        try:
-            with urllib.request.urlopen(request, timeout=60) as response:
-                return self._answer(response.status, response.headers, response.read())
-        except urllib.error.HTTPError as error:
-            return self._answer(error.code, error.headers, error.read())
-        except (OSError, http.client.HTTPException) as error:
-            reason = getattr(error, "reason", error)
-            if isinstance(reason, ConnectionRefusedError):
-                raise DemoError(f"nothing answers at {self.url}: run `make run` first") from error
-            raise DemoError(f"{method} {self.url}{path}: {reason or type(error).__name__}") from error
-
-    def expect(self, method: str, path: str, body: Any = None) -> Any:
-        """Sends one request that must succeed and returns its body."""
-        answer = self.call(method, path, body)
-        if not 200 <= answer.status < 300:
-            raise DemoError(f"{method} {path} answered {answer.problem()}")
-        return answer.body
-
-    @staticmethod
-    def _answer(status: int, headers: Any, raw: bytes) -> Answer:
-        try:
-            body = json.loads(raw) if raw else None
-        except ValueError:
-            body = raw.decode(errors="replace")
-        return Answer(status, headers.get("Retry-After"), body)
 
 
 class Bucket:
@@ -387,7 +322,7 @@ def run(given: argparse.Namespace) -> bool:
 def main() -> int:
     try:
         return 0 if run(arguments()) else 1
-    except (DemoError, DeploymentError, botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+    except (DemoError, ApiError, DeploymentError, botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
         print(f"\ndemo: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

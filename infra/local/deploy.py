@@ -19,6 +19,8 @@ from deployment import Connection, DeploymentError
 
 ROOT = pathlib.Path(__file__).parents[2]
 TEMPLATE = ROOT / "template.yaml"
+BINARIES = ROOT / "target" / "host"
+PACKAGES = ROOT / ".local" / "packages"
 ARTEFACT_BUCKET = "millrace-artefacts"
 CODE_URI = re.compile(r"^(\s+CodeUri: )functions/([a-z-]+)/$", re.MULTILINE)
 UNCHANGED = "didn't contain changes"
@@ -55,12 +57,12 @@ def package(binary: pathlib.Path, directory: pathlib.Path) -> pathlib.Path:
     return unfinished.rename(zipped)
 
 
-def package_all(binaries: pathlib.Path, packages: pathlib.Path) -> dict[str, pathlib.Path]:
+def package_all(binaries: pathlib.Path) -> dict[str, pathlib.Path]:
     """Packages every function of the template from the binaries in one directory."""
-    packages.mkdir(parents=True, exist_ok=True)
+    PACKAGES.mkdir(parents=True, exist_ok=True)
     folders = function_folders(TEMPLATE.read_text(encoding="utf-8"))
     with concurrent.futures.ThreadPoolExecutor() as workers:
-        zips = workers.map(lambda folder: package(binaries / folder, packages), folders)
+        zips = workers.map(lambda folder: package(binaries / folder, PACKAGES), folders)
         return dict(zip(folders, zips, strict=True))
 
 
@@ -81,8 +83,12 @@ def stack_status(cloudformation: Any, stack: str) -> str | None:
         return None
 
 
-def apply(cloudformation: Any, stack: str, body: str) -> str:
-    """Creates or updates the stack and returns its status, or `unchanged`."""
+def apply(cloudformation: Any, stack: str, body: str, parameters: dict[str, str]) -> str:
+    """Creates or updates the stack and returns its status, or `unchanged`. A parameter without a value gets the template's default."""
+    # The local AWS would take an unknown parameter for none; AWS refuses it.
+    declared = {p["ParameterKey"] for p in cloudformation.get_template_summary(TemplateBody=body)["Parameters"]}
+    if unknown := parameters.keys() - declared:
+        raise DeploymentError(f"the template has no parameter {', '.join(sorted(unknown))}; it has {', '.join(sorted(declared))}")
     status = stack_status(cloudformation, stack)
     if status == "ROLLBACK_COMPLETE":
         cloudformation.delete_stack(StackName=stack)
@@ -93,6 +99,7 @@ def apply(cloudformation: Any, stack: str, body: str) -> str:
         ChangeSetName=change_set,
         ChangeSetType="CREATE" if status in (None, "REVIEW_IN_PROGRESS") else "UPDATE",
         TemplateBody=body,
+        Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
     )
     prepared = wait_while(
@@ -130,13 +137,13 @@ def failures(cloudformation: Any, stack: str) -> str:
     return "\n".join(f"  {e['LogicalResourceId']}: {e.get('ResourceStatusReason', '')}" for e in failed)
 
 
-def deploy(connection: Connection, stack: str, binaries: pathlib.Path, packages: pathlib.Path) -> None:
-    """Brings the stack up to date with the template and the binaries, and says what it does."""
+def deploy(connection: Connection, stack: str, binaries: pathlib.Path, parameters: dict[str, str]) -> None:
+    """Brings the stack up to date with the template, the binaries and the parameters, and says what it does."""
     started = time.monotonic()
-    zips = package_all(binaries, packages)
+    zips = package_all(binaries)
     print(f"packaged   {len(zips)} functions ({time.monotonic() - started:.1f} s)", flush=True)
     started = time.monotonic()
     locations = upload(connection.client("s3"), zips)
     body = with_code(TEMPLATE.read_text(encoding="utf-8"), locations)
-    status = apply(connection.client("cloudformation"), stack, body)
+    status = apply(connection.client("cloudformation"), stack, body, parameters)
     print(f"deployed   stack {stack}: {status} ({time.monotonic() - started:.1f} s)", flush=True)

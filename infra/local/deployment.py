@@ -47,6 +47,11 @@ class Deployment:
             raise DeploymentError(f"stack {self.stack}: {error.response['Error']['Message']}") from error
         return {o["OutputKey"]: o["OutputValue"] for o in described["Stacks"][0].get("Outputs", [])}
 
+    def parameters(self) -> dict[str, str]:
+        """The stack's parameters as they are now."""
+        described = self.connection.client("cloudformation").describe_stacks(StackName=self.stack)
+        return {p["ParameterKey"]: p["ParameterValue"] for p in described["Stacks"][0].get("Parameters", [])}
+
     def url(self) -> str:
         """Base URL of the API, without a slash at the end."""
         if self.connection.endpoint is None:

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -153,6 +154,13 @@ def free_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind((HOST, 0))
         return probe.getsockname()[1]
+
+
+def reserved_port() -> int:
+    """A port for a server that starts later: nothing listens on it, and it is below those that systems hand out by themselves."""
+    while answers(HOST, port := random.randrange(20_000, 30_000)):
+        pass
+    return port
 
 
 def is_launcher(pid: int) -> bool:

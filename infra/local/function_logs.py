@@ -1,7 +1,8 @@
-"""Reads the CloudWatch logs of a deployment's functions, in the order of time."""
+"""Reads the CloudWatch logs of a deployment's functions, in the order of time, and looks for what must not be in them."""
 
 import collections.abc
 import dataclasses
+import re
 import time
 from typing import Any
 
@@ -12,6 +13,8 @@ from deployment import Deployment
 POLL_SECONDS = 1.0
 # Lines can arrive late; each poll looks back this far and skips what it has shown.
 LOOK_BACK_MS = 10_000
+# Three parts in base64url, of which the first begins as every JSON object does.
+TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +48,11 @@ def collect(deployment: Deployment, since_ms: int = 0) -> list[Line]:
     logs = deployment.connection.client("logs")
     found = [line for function in deployment.function_names() for line in lines(logs, function, since_ms)]
     return sorted(found, key=lambda line: line.time_ms)
+
+
+def functions_that_leak(found: list[Line]) -> list[str]:
+    """The functions in whose lines something looks like a token."""
+    return sorted({line.function for line in found if TOKEN.search(line.text)})
 
 
 def follow(deployment: Deployment) -> None:

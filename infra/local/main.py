@@ -1,9 +1,10 @@
-"""The commands behind the Makefile: run, stop, logs, token, exec, ephemeral, package.
+"""The commands behind the Makefile.
 
     run         start the local AWS when it is not running, deploy to it, and say how to use it
     stop        end the local AWS; everything in it is gone
     logs        follow the logs of all functions
     token       print a token
+    retire-key  refuse the tokens of a signing key that is no longer in use
     exec        run a command with the MILLRACE_… variables of a deployment
     ephemeral   the same on a local AWS that lives only as long as the command, on a free port
     package     write the template with its functions as zip files, ready for `sam deploy`
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from typing import NoReturn
 
 import botocore.exceptions
@@ -26,11 +28,12 @@ import botocore.exceptions
 import deploy
 import emulator
 import function_logs
+import signing_keys
 from deployment import Connection, Deployment, DeploymentError
 
 STATE = deploy.ROOT / ".local"
-PACKAGES = STATE / "packages"
-HOST_BINARIES = deploy.ROOT / "target" / "host"
+# What the end-to-end tests put into the tokens of the issuer that they serve.
+E2E_AUDIENCE = "millrace-e2e"
 
 
 def deployment(given: argparse.Namespace) -> Deployment:
@@ -56,7 +59,7 @@ def run(given: argparse.Namespace) -> int:
         local.start()
         print(f"started    the local AWS at {local.endpoint} ({time.monotonic() - started:.1f} s)", flush=True)
     connection = Connection(local.endpoint)
-    deploy.deploy(connection, given.stack, given.binaries, PACKAGES)
+    deploy.deploy(connection, given.stack, given.binaries, dict(given.parameters))
     deployed = Deployment(connection, given.stack)
     token = deployed.token("default", ["admin"], days=30)
     print(f"ready      in {time.monotonic() - started:.1f} s\n")
@@ -103,6 +106,12 @@ def token(given: argparse.Namespace) -> int:
     return 0
 
 
+def retire_key(given: argparse.Namespace) -> int:
+    signing_keys.retire(deployment(given), given.kid)
+    print(f"retired    {given.kid}; its tokens are refused within a minute")
+    return 0
+
+
 def run_command(command: list[str], environment: dict[str, str]) -> int:
     """Runs it to its end and passes SIGTERM on, so that the cleaning up after it still happens."""
     try:
@@ -127,6 +136,7 @@ def ephemeral(given: argparse.Namespace) -> int:
     STATE.mkdir(exist_ok=True)
     directory = pathlib.Path(tempfile.mkdtemp(prefix="ephemeral-", dir=STATE))
     local = emulator.Emulator(emulator.free_port(), directory)
+    issuer = f"http://{emulator.HOST}:{emulator.reserved_port()}"  # the command may serve one there
     exit_code = 1
     try:
         local.start(end_with_this_process=True)
@@ -135,12 +145,15 @@ def ephemeral(given: argparse.Namespace) -> int:
         if given.empty:
             environment = os.environ | local.settings()
         else:
-            deploy.deploy(deployed.connection, given.stack, given.binaries, PACKAGES)
-            environment = deployed.environment()
+            parameters = {"OidcIssuer": issuer, "OidcAudience": E2E_AUDIENCE, "OutgoingAllowList": f"{emulator.HOST}/32"}
+            deploy.deploy(deployed.connection, given.stack, given.binaries, parameters)
+            environment = deployed.environment() | {"MILLRACE_OIDC_ISSUER": issuer, "MILLRACE_OIDC_AUDIENCE": E2E_AUDIENCE}
         exit_code = run_command(given.command, environment)
+        if exit_code != 0 or not given.empty:
+            lines = function_logs.collect(deployed)
+            exit_code = exit_code or look_for_tokens(lines)
         if exit_code != 0:
-            lines = [str(line) for line in function_logs.collect(deployed)]
-            (directory / "functions.log").write_text("\n".join(lines), encoding="utf-8")
+            (directory / "functions.log").write_text("\n".join(map(str, lines)), encoding="utf-8")
     finally:
         local.stop()
         if exit_code == 0:
@@ -150,13 +163,26 @@ def ephemeral(given: argparse.Namespace) -> int:
     return exit_code
 
 
+def look_for_tokens(lines: list[function_logs.Line]) -> int:
+    """A canary: whatever the command made the functions do, no token of it may stand in a log."""
+    functions = {line.function for line in lines}
+    if leaking := function_logs.functions_that_leak(lines):
+        print(f"looked     through {len(lines)} lines of logs: a token stands in those of {', '.join(leaking)}", flush=True)
+    elif not lines:
+        print("looked     for tokens in the logs, but there are no logs", flush=True)
+    else:
+        print(f"looked     through {len(lines)} lines of logs of {len(functions)} functions: no token in them", flush=True)
+        return 0
+    return 1
+
+
 def package(given: argparse.Namespace) -> int:
     """Paths are absolute, since SAM reads them relative to the template that it is given."""
     if given.zips:
         folders = deploy.function_folders(deploy.TEMPLATE.read_text(encoding="utf-8"))
         zips = {folder: given.zips / folder / "bootstrap.zip" for folder in folders}
     else:
-        zips = deploy.package_all(given.binaries, PACKAGES)
+        zips = deploy.package_all(given.binaries)
     if missing := [str(zipped) for zipped in zips.values() if not zipped.is_file()]:
         raise DeploymentError(f"not built: {', '.join(missing)}")
     template = deploy.with_code(
@@ -182,27 +208,42 @@ def stack_name(text: str) -> str:
     return text
 
 
+def parameter(text: str) -> tuple[str, str]:
+    """`Name=value`, as `sam deploy --parameter-overrides` takes it."""
+    name, sign, value = text.partition("=")
+    if not name or not sign:
+        raise argparse.ArgumentTypeError(f"{text}: expected Name=value")
+    return name, value
+
+
+def command_name(function: Callable[[argparse.Namespace], int]) -> str:
+    return function.__name__.removesuffix("_command").replace("_", "-")
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--stack", type=stack_name, default="millrace", help="name of the stack")
-    common.add_argument("--binaries", type=pathlib.Path, default=HOST_BINARIES, help="directory of the built functions")
+    common.add_argument("--binaries", type=pathlib.Path, default=deploy.BINARIES, help="directory of the built functions")
     where = argparse.ArgumentParser(add_help=False)
     where.add_argument("--aws", action="store_true", help="the deployment is on AWS, not local")
     where.add_argument("--endpoint", help="endpoint of another local AWS than that of `run`")
     commands = parser.add_subparsers(required=True, metavar="command")
     for function, parents in (
-        (run, [common]), (stop, [common]), (logs, [common, where]), (token, [common, where]),
+        (run, [common]), (stop, [common]), (logs, [common, where]), (token, [common, where]), (retire_key, [common, where]),
         (exec_command, [common, where]), (ephemeral, [common]), (package, [common]),
     ):
-        command = commands.add_parser(function.__name__.removesuffix("_command"), parents=parents)
+        command = commands.add_parser(command_name(function), parents=parents)
         command.set_defaults(function=function)
         if function is run:
             command.add_argument("--port", type=int, default=4566, help="port of the local AWS, when it is not running yet")
+            command.add_argument("--parameters", type=parameter, nargs="+", default=[], help="Name=value …, for the stack")
         if function is token:
             command.add_argument("--owner", default="default", help="the owner that the token speaks for")
             command.add_argument("--scopes", default="admin", help="admin, or some of manage,ingest,read")
             command.add_argument("--days", type=int, default=30, help="days until it expires")
+        if function is retire_key:
+            command.add_argument("--kid", required=True, help="the key's id; one that is not known lists those that are")
         if function is ephemeral:
             command.add_argument("--empty", action="store_true", help="deploy nothing; the command does")
         if function in (exec_command, ephemeral):
@@ -219,7 +260,7 @@ def main() -> int:
     try:
         return given.function(given)
     except (DeploymentError, emulator.EmulatorError, botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-        print(f"{given.function.__name__.removesuffix('_command')}: {error}", file=sys.stderr)
+        print(f"{command_name(given.function)}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -3,24 +3,23 @@
 use std::sync::Arc;
 
 use aws::dynamodb::Table;
-use aws::environment::{BadEnvironment, Environment, process};
 use aws::host_system::HostSystem;
 use aws::kinesis::Kinesis;
 use axum::extract::FromRef;
+use domain::environment::{BadEnvironment, Environment, process};
 use domain::publish::EventPublisher;
-use domain::signing::Issuer;
 use domain::store::StreamReader;
 use domain::stream_cache::CachedStreams;
 use domain::system::System;
-use http_edge::Authenticator;
+use http_edge::{Authenticator, TrustSettings};
 
 /// Settings of this function.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// `TABLE_NAME`: the table.
     pub table_name: String,
-    /// `TOKEN_ISSUER` and `TOKEN_AUDIENCE`: whose tokens are accepted.
-    pub issuer: Issuer,
+    /// Whose tokens are accepted.
+    pub trust: TrustSettings,
 }
 
 impl Settings {
@@ -30,10 +29,7 @@ impl Settings {
     /// Every variable that is missing.
     pub fn from_env() -> Result<Self, BadEnvironment> {
         let mut environment = Environment::new(&process);
-        let settings = Self {
-            table_name: environment.text("TABLE_NAME"),
-            issuer: Issuer { issuer: environment.text("TOKEN_ISSUER"), audience: environment.text("TOKEN_AUDIENCE") },
-        };
+        let settings = Self { table_name: environment.text("TABLE_NAME"), trust: TrustSettings::read(&mut environment) };
         environment.finish(settings)
     }
 }
@@ -55,14 +51,13 @@ impl Context {
     /// Connects to AWS and loads the public keys.
     ///
     /// # Errors
-    /// A bad environment.
-    pub async fn from_env() -> Result<Self, BadEnvironment> {
+    /// A bad environment, or no way to call an external issuer.
+    pub async fn from_env() -> Result<Self, lambda_http::Error> {
         let settings = Settings::from_env()?;
         let config = aws::connect().await;
         let table = Arc::new(Table::new(&config, settings.table_name));
         let system: Arc<dyn System> = Arc::new(HostSystem);
-        let authenticator = Arc::new(Authenticator::new(&settings.issuer, table.clone(), system.clone()));
-        authenticator.warm_up().await;
+        let authenticator = settings.trust.authenticator(table.clone(), system.clone()).await?;
         let streams = Arc::new(CachedStreams::new(table, system.clone()));
         Ok(Self { streams, publisher: Arc::new(Kinesis::new(&config)), authenticator, system })
     }

@@ -3,22 +3,16 @@
 use std::sync::Arc;
 
 use aws::dynamodb::Table;
-use aws::environment::{BadEnvironment, Environment, process};
 use aws::host_system::HostSystem;
 use aws::kms::KmsKey;
-use domain::signing::{Issuer, SigningKeyPublisher, TokenSigner};
-use domain::system::System;
+use domain::environment::{BadEnvironment, Environment, process};
+use domain::signing::Issuer;
+use domain::token::TokenIssuer;
 
 /// The ports that this function uses.
 pub struct Context {
-    /// Signs.
-    pub signer: Arc<dyn TokenSigner>,
-    /// Makes the public key known.
-    pub keys: Arc<dyn SigningKeyPublisher>,
-    /// What stands in every token.
-    pub issuer: Issuer,
-    /// Clock and chance.
-    pub system: Arc<dyn System>,
+    /// Makes tokens.
+    pub tokens: TokenIssuer,
 }
 
 impl Context {
@@ -34,6 +28,6 @@ impl Context {
         let config = aws::connect().await;
         let signer = Arc::new(KmsKey::new(&config, key_id));
         let keys = Arc::new(Table::new(&config, table_name));
-        Ok(Self { signer, keys, issuer, system: Arc::new(HostSystem) })
+        Ok(Self { tokens: TokenIssuer { signer, keys, issuer, system: Arc::new(HostSystem) } })
     }
 }

@@ -5,5 +5,4 @@
 //! Leaves to others: verifying.
 
 pub mod context;
-pub mod encoding;
 pub mod handler;

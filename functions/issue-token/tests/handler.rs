@@ -2,115 +2,46 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what it did not expect")]
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use domain::access::{Caller, Scope};
-use domain::fakes::{FakeSigningKeys, FakeSystem};
-use domain::signing::{PublicKey, SigningKeyPublisher, TokenSigner};
-use domain::store::StoreFault;
-use http_edge::testing::TestIssuer;
+use domain::fakes::{FakeApiKeys, FakeSystem};
+use domain::token::{IssuedToken, TokenIssuer};
+use http_edge::testing::FakeVault;
 use http_edge::{Authenticator, Problem};
 use insta::assert_snapshot;
 use issue_token::context::Context;
-use issue_token::handler::{TokenOut, handle};
+use issue_token::handler::handle;
 use lambda_runtime::{Error, LambdaEvent};
 use serde_json::{Value, json};
 
-/// The bytes before the point in a P-256 `SubjectPublicKeyInfo` (RFC 5480).
-const P256_HEAD: [u8; 27] = [
-    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01,
-    0x07, 0x03, 0x42, 0x00, 0x04,
-];
-
-/// KMS and the table. Each may be told to fail, and both note in one list what was asked of them.
-#[derive(Default)]
-struct Vault {
-    issuer: TestIssuer,
-    calls: Mutex<Vec<&'static str>>,
-    failing: Mutex<Option<&'static str>>,
-    published: Mutex<Vec<PublicKey>>,
-}
-
-impl Vault {
-    fn called(&self, call: &'static str) -> Result<(), StoreFault> {
-        self.calls.lock().unwrap().push(call);
-        if *self.failing.lock().unwrap() == Some(call) { Err(StoreFault::new(format!("{call}: scripted failure"))) } else { Ok(()) }
-    }
-
-    fn calls(&self) -> Vec<&'static str> {
-        self.calls.lock().unwrap().clone()
-    }
-
-    fn published(&self) -> Vec<PublicKey> {
-        self.published.lock().unwrap().clone()
-    }
-}
-
-#[async_trait::async_trait]
-impl TokenSigner for Vault {
-    async fn public_key_der(&self) -> Result<Vec<u8>, StoreFault> {
-        self.called("public key")?;
-        let key = self.issuer.public_key();
-        let half = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text).unwrap();
-        Ok([&P256_HEAD[..], &half(&key.x), &half(&key.y)].concat())
-    }
-
-    async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, StoreFault> {
-        self.called("sign")?;
-        Ok(der(&self.issuer.sign_bytes(message)))
-    }
-}
-
-#[async_trait::async_trait]
-impl SigningKeyPublisher for Vault {
-    async fn publish(&self, key: &PublicKey) -> Result<(), StoreFault> {
-        self.called("publish")?;
-        let mut published = self.published.lock().unwrap();
-        if !published.contains(key) {
-            published.push(key.clone());
-        }
-        Ok(())
-    }
-}
-
-/// A signature's two halves as KMS gives them: a DER sequence of two integers.
-fn der(raw: &[u8]) -> Vec<u8> {
-    let integer = |half: &[u8]| {
-        let first = half.iter().position(|byte| *byte != 0).unwrap();
-        let sign: &[u8] = if half[first] >= 0x80 { &[0] } else { &[] };
-        let digits = [sign, &half[first..]].concat();
-        [&[0x02, digits.len() as u8][..], &digits].concat()
-    };
-    let numbers = [integer(&raw[..32]), integer(&raw[32..])].concat();
-    [&[0x30, numbers.len() as u8][..], &numbers].concat()
-}
-
 /// The function and everything behind it.
 struct Bench {
-    vault: Arc<Vault>,
+    vault: Arc<FakeVault>,
     system: Arc<FakeSystem>,
     context: Context,
 }
 
 impl Bench {
     fn new() -> Self {
-        let (vault, system) = (Arc::new(Vault::default()), Arc::new(FakeSystem::new()));
-        let issuer = vault.issuer.issuer.clone();
-        let context = Context { signer: vault.clone(), keys: vault.clone(), issuer, system: system.clone() };
+        let (vault, system) = (Arc::new(FakeVault::default()), Arc::new(FakeSystem::new()));
+        let issuer = vault.issuer().issuer.clone();
+        let tokens = TokenIssuer { signer: vault.clone(), keys: vault.clone(), issuer, system: system.clone() };
+        let context = Context { tokens };
         Self { vault, system, context }
     }
 
-    async fn ask(&self, request: Value) -> Result<TokenOut, Error> {
+    async fn ask(&self, request: Value) -> Result<IssuedToken, Error> {
         handle(&self.context, LambdaEvent::new(request, lambda_runtime::Context::default())).await
     }
 
     /// Verifies a token as the functions do, with nothing but what was published.
     async fn verify(&self, token: &str) -> Result<Caller, Problem> {
-        let keys = Arc::new(FakeSigningKeys::new(self.vault.published()));
-        let authenticator = Authenticator::new(&self.context.issuer, keys, self.system.clone());
+        let trust = self.vault.issuer().trust(self.vault.clone(), Arc::new(FakeApiKeys::default()));
+        let authenticator = Authenticator::new(trust, self.system.clone());
         authenticator.authenticate(Some(&format!("Bearer {token}"))).await
     }
 }
@@ -137,7 +68,7 @@ async fn an_issued_token_is_accepted_by_the_functions_that_verify() {
     // Signatures differ in length as DER; each must come out right.
     for _ in 0..50 {
         let issued = bench.ask(request()).await.unwrap();
-        let caller = bench.verify(&issued.token).await.unwrap();
+        let caller = bench.verify(issued.token.reveal()).await.unwrap();
         assert_eq!((caller.owner.as_str(), caller.subject.as_str()), ("waste", "kari@example.org"));
         assert_eq!(caller.scopes, [Scope::Manage, Scope::Ingest]);
     }
@@ -148,11 +79,11 @@ async fn a_token_says_who_may_do_what_until_when() {
     let bench = Bench::new();
     let issued = bench.ask(request()).await.unwrap();
     assert_eq!(issued.expires_at, "2026-01-31T00:00:00Z");
-    let mut said = claims(&issued.token);
+    let mut said = claims(issued.token.reveal());
     let jti = said.as_object_mut().unwrap().remove("jti").unwrap();
     assert_snapshot!(said, @r#"{"aud":"millrace","exp":1769817600,"iat":1767225600,"iss":"urn:millrace:test","nbf":1767225600,"owner":"waste","scope":"manage ingest","sub":"kari@example.org"}"#);
     let next = bench.ask(request()).await.unwrap();
-    assert_ne!(claims(&next.token)["jti"], jti, "every token has a name of its own");
+    assert_ne!(claims(next.token.reveal())["jti"], jti, "every token has a name of its own");
 }
 
 #[tokio::test]
@@ -160,16 +91,16 @@ async fn a_token_is_refused_after_its_days() {
     let bench = Bench::new();
     let issued = bench.ask(with("expires_in_days", json!(1))).await.unwrap();
     bench.system.advance(Duration::from_secs(24 * 60 * 60 - 1));
-    assert!(bench.verify(&issued.token).await.is_ok());
+    assert!(bench.verify(issued.token.reveal()).await.is_ok());
     bench.system.advance(Duration::from_secs(60));
-    assert_eq!(bench.verify(&issued.token).await.unwrap_err().status(), 401);
+    assert_eq!(bench.verify(issued.token.reveal()).await.unwrap_err().status(), 401);
 }
 
 #[tokio::test]
 async fn an_owner_alone_is_an_admins_request_for_thirty_days() {
     let bench = Bench::new();
     let issued = bench.ask(json!({"owner": "operations"})).await.unwrap();
-    let caller = bench.verify(&issued.token).await.unwrap();
+    let caller = bench.verify(issued.token.reveal()).await.unwrap();
     assert_eq!((caller.subject.as_str(), caller.scopes), ("operator", vec![Scope::Admin]));
     assert_eq!(issued.expires_at, "2026-01-31T00:00:00Z");
 }
@@ -189,7 +120,8 @@ async fn a_request_that_is_not_one_is_refused_and_nothing_is_signed() {
         (with("scopes", json!([])), "scopes: expected at least one"),
         (with("subject", json!("")), "subject: expected 1 to 100 characters"),
         (with("subject", json!("k".repeat(101))), "subject: expected 1 to 100 characters"),
-        (with("expires_in_days", json!(-1)), "bad request for a token: "),
+        (with("expires_in_days", json!(-1)), "expires_in_days: expected 1 to 365, got -1"),
+        (with("expires_in_days", json!("7")), "bad request for a token: "),
         (with("nope", json!(1)), "bad request for a token: unknown field `nope`"),
         (with("scopes", json!(["root"])), "bad request for a token: unknown variant `root`"),
         (with("owner", json!("a#b")), "bad request for a token: owner \"a#b\" does not match"),
@@ -219,14 +151,14 @@ async fn a_key_that_is_published_twice_is_one_key() {
     let bench = Bench::new();
     let (one, other) = (bench.ask(request()).await.unwrap(), bench.ask(request()).await.unwrap());
     assert_eq!(bench.vault.published().len(), 1);
-    assert!(bench.verify(&one.token).await.is_ok() && bench.verify(&other.token).await.is_ok());
+    assert!(bench.verify(one.token.reveal()).await.is_ok() && bench.verify(other.token.reveal()).await.is_ok());
 }
 
 #[tokio::test]
 async fn a_token_names_its_key_by_the_keys_thumbprint() {
     let bench = Bench::new();
     let issued = bench.ask(request()).await.unwrap();
-    let header = BASE64_URL_SAFE_NO_PAD.decode(issued.token.split('.').next().unwrap()).unwrap();
+    let header = BASE64_URL_SAFE_NO_PAD.decode(issued.token.reveal().split('.').next().unwrap()).unwrap();
     let header: Value = serde_json::from_slice(&header).unwrap();
     assert_eq!(header, json!({"alg": "ES256", "typ": "JWT", "kid": bench.vault.published()[0].kid}));
 }
@@ -235,10 +167,10 @@ async fn a_token_names_its_key_by_the_keys_thumbprint() {
 async fn a_vault_or_a_table_that_fails_gives_no_token() {
     for failing in ["public key", "publish", "sign"] {
         let bench = Bench::new();
-        *bench.vault.failing.lock().unwrap() = Some(failing);
+        bench.vault.fail(Some(failing));
         assert!(bench.ask(request()).await.is_err(), "{failing}");
         assert_eq!(bench.vault.calls().last(), Some(&failing), "and nothing is done after it");
-        *bench.vault.failing.lock().unwrap() = None;
+        bench.vault.fail(None);
         assert!(bench.ask(request()).await.is_ok());
     }
 }

@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use aws::cloudformation::{CloudFormation, Templates};
 use aws::dynamodb::Table;
-use aws::environment::{BadEnvironment, Environment, process};
 use aws::host_system::HostSystem;
 use axum::extract::FromRef;
+use domain::environment::{BadEnvironment, Environment, process};
 use domain::names::Naming;
 use domain::provision::{Pacer, Provisioning, StackProvisioner, Streams};
-use domain::signing::Issuer;
 use domain::stack_request::Deployment;
 use domain::store::{FaultyStreams, StreamReader};
 use domain::system::System;
-use http_edge::Authenticator;
+use http_edge::{Authenticator, TrustSettings};
 
 use crate::routes::ready::Readiness;
 
@@ -26,8 +25,8 @@ pub const TEMPLATES: Templates =
 pub struct Settings {
     /// `TABLE_NAME`: the table.
     pub table_name: String,
-    /// `TOKEN_ISSUER` and `TOKEN_AUDIENCE`: whose tokens are accepted.
-    pub issuer: Issuer,
+    /// Whose tokens are accepted.
+    pub trust: TrustSettings,
     /// `STACK_ROLE_ARN`: the role that CloudFormation uses for the stacks.
     pub stack_role_arn: String,
     /// `STACK_TOPIC_ARN`: where CloudFormation reports.
@@ -46,7 +45,7 @@ impl Settings {
         let mut environment = Environment::new(&process);
         let settings = Self {
             table_name: environment.text("TABLE_NAME"),
-            issuer: Issuer { issuer: environment.text("TOKEN_ISSUER"), audience: environment.text("TOKEN_AUDIENCE") },
+            trust: TrustSettings::read(&mut environment),
             stack_role_arn: environment.text("STACK_ROLE_ARN"),
             stack_topic_arn: environment.text("STACK_TOPIC_ARN"),
             deployment: Deployment {
@@ -87,15 +86,14 @@ impl Context {
     /// Connects to AWS and loads the public keys.
     ///
     /// # Errors
-    /// A bad environment.
-    pub async fn from_env() -> Result<Self, BadEnvironment> {
+    /// A bad environment, or no way to call an external issuer.
+    pub async fn from_env() -> Result<Self, lambda_http::Error> {
         let settings = Settings::from_env()?;
         let config = aws::connect().await;
         let table = Arc::new(Table::new(&config, settings.table_name));
         let stacks = Arc::new(CloudFormation::new(&config, TEMPLATES, settings.stack_role_arn, settings.stack_topic_arn));
         let system: Arc<dyn System> = Arc::new(HostSystem);
-        let authenticator = Arc::new(Authenticator::new(&settings.issuer, table.clone(), system.clone()));
-        authenticator.warm_up().await;
+        let authenticator = settings.trust.authenticator(table.clone(), system.clone()).await?;
         Ok(Self::new(table, stacks, settings.deployment, authenticator, system))
     }
 

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use utoipa::OpenApi;
 
 fn document() -> Value {
-    let parts = [ingest_events::routes::ApiDoc::openapi(), query_history::routes::ApiDoc::openapi()];
+    let parts =
+        [ingest_events::routes::ApiDoc::openapi(), manage_keys::routes::ApiDoc::openapi(), query_history::routes::ApiDoc::openapi()];
     let mut whole = manage_streams::routes::ApiDoc::openapi();
     for part in parts {
         whole.merge(part);
@@ -26,7 +27,7 @@ fn document() -> Value {
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "JWT",
-        "description": "A token of this deployment (ES256). Scopes: manage, ingest, read, admin.",
+        "description": "A token of this deployment (ES256), or of the issuer that it trusts (ES256 or RS256). Scopes: manage, ingest, read, admin.",
     });
     document
 }

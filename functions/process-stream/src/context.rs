@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws::dynamodb::Table;
-use aws::environment::{BadEnvironment, Environment, process};
 use aws::firehose::Firehose;
 use aws::host_system::HostSystem;
 use aws::kinesis::Kinesis;
 use domain::dead_letter::DeadLetters;
+use domain::environment::{BadEnvironment, Environment, process};
 use domain::limits::CONFIG_CACHE_TTL;
 use domain::process::Route;
 use domain::publish::EventPublisher;

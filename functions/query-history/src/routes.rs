@@ -8,8 +8,9 @@ use domain::history::{HistoryFault, HistoryQuery, HistoryReader, Page, Parameter
 use domain::ids::StreamKey;
 use domain::lifecycle::Status;
 use domain::limits::RETRY_AFTER_STACK;
+use http_edge::problem::pointer;
+use http_edge::query::parameters;
 use http_edge::{AuthorizedStream, FunctionName, InvocationDeadline, Measures, Problem, ProblemBody};
-use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use telemetry::Unit;
@@ -76,13 +77,6 @@ pub async fn get_events(
     Ok(respond(page, &record.key))
 }
 
-/// Takes a query string apart. A `+` stands for itself (RFC 3986), as in `+01:00`: no parameter of ours has a space.
-fn parameters(raw_query: &str) -> Vec<(String, String)> {
-    let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-    let pairs = raw_query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    pairs.map(|(name, value)| (decode(name), decode(value))).collect()
-}
-
 fn respond(page: Page, key: &StreamKey) -> Response {
     let effort = page.effort;
     if effort.skipped_lines > 0 {
@@ -109,10 +103,7 @@ fn respond(page: Page, key: &StreamKey) -> Response {
 
 fn parameter_problem(faults: Vec<ParameterFault>) -> Problem {
     let problem = Problem::bad_request("the query parameters are not valid");
-    faults.into_iter().fold(problem, |problem, fault| {
-        let pointer = format!("/{}", fault.parameter.replace('~', "~0").replace('/', "~1"));
-        problem.with_error(pointer, fault.detail)
-    })
+    faults.into_iter().fold(problem, |problem, fault| problem.with_error(pointer(&fault.parameter), fault.detail))
 }
 
 fn history_problem(fault: HistoryFault, key: &StreamKey) -> Problem {
@@ -132,27 +123,6 @@ fn history_problem(fault: HistoryFault, key: &StreamKey) -> Problem {
         HistoryFault::PageTooLarge { .. } => Problem::bad_request("the page is too large for one answer").with_error("/page_size", detail),
         // Says nothing of the question: it may be asked again.
         HistoryFault::Store(fault) => fault.into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_query_string_is_taken_apart_and_decoded() {
-        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        assert_eq!(parameters(""), []);
-        assert_eq!(
-            parameters("from_date=2018-02-07T00:00:00+01:00&to_date=2018-02-07T00%3A00%3A00%2B01%3A00&&page&a=b=c&%ff=%C3%A9"),
-            [
-                pair("from_date", "2018-02-07T00:00:00+01:00"),
-                pair("to_date", "2018-02-07T00:00:00+01:00"),
-                pair("page", ""),
-                pair("a", "b=c"),
-                pair("\u{fffd}", "é"),
-            ]
-        );
     }
 }
 

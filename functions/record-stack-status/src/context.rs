@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use aws::dynamodb::Table;
-use aws::environment::{BadEnvironment, Environment, process};
 use aws::host_system::HostSystem;
+use domain::environment::{BadEnvironment, Environment, process};
 use domain::store::{StackIndex, StreamWriter};
 use domain::system::System;
 

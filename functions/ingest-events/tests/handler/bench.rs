@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use domain::access::Scope;
-use domain::fakes::{FakePublisher, FakeSigningKeys, FakeStore, FakeSystem, PutFault, active_stream};
+use domain::fakes::{FakeApiKeys, FakePublisher, FakeStore, FakeSystem, FakeVerificationKeys, PutFault, active_stream};
 use domain::lifecycle::Status;
 use domain::record::StreamRecord;
 use domain::stream_cache::CachedStreams;
@@ -30,7 +30,7 @@ pub(crate) const TRUCK: &str = r#"{"time":"2018-02-07T01:26:13.840Z","truck":"ru
 /// The function and everything behind it.
 pub(crate) struct Bench {
     pub(crate) issuer: TestIssuer,
-    pub(crate) keys: Arc<FakeSigningKeys>,
+    pub(crate) keys: Arc<FakeVerificationKeys>,
     pub(crate) store: Arc<FakeStore>,
     pub(crate) publisher: Arc<FakePublisher>,
     pub(crate) system: Arc<FakeSystem>,
@@ -46,7 +46,7 @@ impl Bench {
     /// Kinesis fails by the script, one fault a call; then it works.
     pub(crate) fn with_script(script: impl IntoIterator<Item = PutFault>) -> Self {
         let issuer = TestIssuer::default();
-        let keys = Arc::new(FakeSigningKeys::new(vec![issuer.public_key()]));
+        let keys = Arc::new(FakeVerificationKeys::new(vec![issuer.public_key()]));
         let store = Arc::new(FakeStore::default());
         store.insert(active_stream("refuse-trucks", "1", "waste"));
         let publisher = Arc::new(FakePublisher::with_script(script));
@@ -54,7 +54,7 @@ impl Bench {
         let context = Context {
             streams: Arc::new(CachedStreams::new(store.clone(), system.clone())),
             publisher: publisher.clone(),
-            authenticator: Arc::new(Authenticator::new(&issuer.issuer, keys.clone(), system.clone())),
+            authenticator: Arc::new(Authenticator::new(issuer.trust(keys.clone(), Arc::new(FakeApiKeys::default())), system.clone())),
             system: system.clone(),
         };
         Self { issuer, keys, store, publisher, system, router: routes::app(context) }

@@ -7,10 +7,11 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use domain::access::Caller;
 use domain::document::StreamDocument;
-use domain::ids::{InvalidId, StreamId, StreamKey, Version};
+use domain::ids::{InvalidId, Owner, StreamId, StreamKey, Version};
 use domain::record::StreamRecord;
 use http::{StatusCode, header};
-use http_edge::{AuthorizedStream, DocumentBody, Problem, ProblemBody};
+use http_edge::stream::require_touch;
+use http_edge::{ActingOwner, AuthorizedStream, DocumentBody, Problem, ProblemBody};
 use serde_json::json;
 
 use crate::context::Context;
@@ -24,19 +25,22 @@ use crate::views::{LintingErrors, StreamOut, StreamSummary};
     get,
     path = "/streams",
     tag = "streams",
+    params(("owner" = Option<String>, Query, description = "An admin may name another owner")),
     responses(
         (status = 200, description = "The caller's streams", body = BTreeMap<String, StreamSummary>),
-        (status = "default", description = "401, 403, 503", body = ProblemBody),
+        (status = "default", description = "400, 401, 403, 503", body = ProblemBody),
     ),
     security(("token" = ["manage"])),
 )]
 pub async fn list_streams(
     State(context): State<Context>,
     Extension(caller): Extension<Caller>,
+    ActingOwner(owner): ActingOwner,
 ) -> Result<Json<BTreeMap<String, StreamSummary>>, Problem> {
     let mut newest: BTreeMap<StreamId, Version> = BTreeMap::new();
     let mut records = Vec::new();
-    for record in context.streams.list(&caller.owner).await? {
+    let listed = context.streams.list(&owner).await?.into_iter().filter(|record| caller.may_touch(&record.key.id));
+    for record in listed {
         if let Some(record) = context.provisioning().reconcile(record).await? {
             let version = newest.entry(record.key.id.clone()).or_insert_with(|| record.key.version.clone());
             if record.key.version > *version {
@@ -58,7 +62,10 @@ pub async fn list_streams(
     post,
     path = "/streams/{id}",
     tag = "streams",
-    params(("id", description = "The stream's id", example = "refuse-trucks")),
+    params(
+        ("id", description = "The stream's id", example = "refuse-trucks"),
+        ("owner" = Option<String>, Query, description = "An admin may name another owner"),
+    ),
     request_body(content = StreamDocument, description = "The stream document; `{}` is a valid one"),
     responses(
         (status = 200, description = "Its stack is being created", body = StreamOut),
@@ -71,14 +78,17 @@ pub async fn list_streams(
 pub async fn create_first_version(
     State(context): State<Context>,
     Extension(caller): Extension<Caller>,
+    ActingOwner(owner): ActingOwner,
     Path(id): Path<String>,
     DocumentBody(body): DocumentBody,
 ) -> Result<Response, Problem> {
     let id: StreamId = id.parse().map_err(|error| bad_id("/id", &error))?;
+    require_touch(&caller, &id)?;
     if let Some(existing) = existing(&context, &caller, &id, None).await? {
         return Err(Problem::conflict(format!("stream {} already exists", existing.key)));
     }
-    create(&context, &caller, StreamKey { id, version: Version::first() }, &body, StatusCode::OK).await
+    let key = StreamKey { id, version: Version::first() };
+    create(&context, &caller, Wanted { owner, key, document: &body }, StatusCode::OK).await
 }
 
 /// Declares a version of a stream.
@@ -86,7 +96,11 @@ pub async fn create_first_version(
     post,
     path = "/streams/{id}/{version}",
     tag = "streams",
-    params(("id", description = "The stream's id", example = "refuse-trucks"), ("version", description = "One to three numbers", example = "1")),
+    params(
+        ("id", description = "The stream's id", example = "refuse-trucks"),
+        ("version", description = "One to three numbers", example = "1"),
+        ("owner" = Option<String>, Query, description = "An admin may name another owner"),
+    ),
     request_body(content = StreamDocument, description = "The stream document; `{}` is a valid one"),
     responses(
         (status = 201, description = "Its stack is being created", body = StreamOut),
@@ -99,15 +113,18 @@ pub async fn create_first_version(
 pub async fn create_version(
     State(context): State<Context>,
     Extension(caller): Extension<Caller>,
+    ActingOwner(owner): ActingOwner,
     Path((id, version)): Path<(String, String)>,
     DocumentBody(body): DocumentBody,
 ) -> Result<Response, Problem> {
     let id: StreamId = id.parse().map_err(|error| bad_id("/id", &error))?;
+    require_touch(&caller, &id)?;
     let version: Version = version.parse().map_err(|error| bad_id("/version", &error))?;
     if let Some(existing) = existing(&context, &caller, &id, Some(&version)).await? {
         return Err(Problem::conflict(format!("stream {} already exists", existing.key)));
     }
-    create(&context, &caller, StreamKey { id, version }, &body, StatusCode::CREATED).await
+    let key = StreamKey { id, version };
+    create(&context, &caller, Wanted { owner, key, document: &body }, StatusCode::CREATED).await
 }
 
 /// What holds the place of a new stream. One whose deletion is over does not, though no news of it may have come.
@@ -118,13 +135,20 @@ async fn existing(context: &Context, caller: &Caller, id: &StreamId, version: Op
     }
 }
 
-async fn create(context: &Context, caller: &Caller, key: StreamKey, body: &str, success: StatusCode) -> Result<Response, Problem> {
-    let document = match StreamDocument::parse(body) {
+/// A stream that somebody wants.
+struct Wanted<'b> {
+    owner: Owner,
+    key: StreamKey,
+    document: &'b str,
+}
+
+async fn create(context: &Context, caller: &Caller, wanted: Wanted<'_>, success: StatusCode) -> Result<Response, Problem> {
+    let document = match StreamDocument::parse(wanted.document) {
         Ok(document) => document,
         // Bento's shape, on every route that takes a document.
         Err(faults) => return Ok((StatusCode::BAD_REQUEST, Json(json!(LintingErrors { linting_errors: faults }))).into_response()),
     };
-    let created = context.provisioning().create_stream(caller, caller.owner.clone(), key, document).await;
+    let created = context.provisioning().create_stream(caller, wanted.owner, wanted.key, document).await;
     let record = created.map_err(change_problem)?;
     let location = format!("/streams/{}", record.key);
     Ok((success, [(header::LOCATION, location)], Json(StreamOut::new(&record, context.system.now()))).into_response())

@@ -8,7 +8,6 @@
 pub mod cloudformation;
 #[cfg(feature = "dynamodb")]
 pub mod dynamodb;
-pub mod environment;
 mod fault;
 #[cfg(feature = "firehose")]
 pub mod firehose;

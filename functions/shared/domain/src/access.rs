@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::Owner;
+use crate::ids::{ApiKeyId, Owner, StreamId, StreamPattern};
 
 /// What a token allows. `admin` implies the others and alone may act for another owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -42,7 +42,16 @@ pub struct Caller {
     pub owner: Owner,
     /// What the token allows.
     pub scopes: Vec<Scope>,
+    /// The streams that the token is limited to, if it is.
+    pub streams: Option<Vec<StreamPattern>>,
+    /// The API key that the token was made with, if it was.
+    pub api_key: Option<ApiKeyId>,
 }
+
+/// Somebody asked to act for an owner that the token does not speak for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("only an admin may act for another owner")]
+pub struct ForeignOwner;
 
 impl Caller {
     /// Returns whether the token allows `scope`.
@@ -50,9 +59,26 @@ impl Caller {
         self.scopes.contains(&scope) || self.is_admin()
     }
 
+    /// Returns whether the token's patterns, if it has any, let it touch a stream of this id.
+    pub fn may_touch(&self, id: &StreamId) -> bool {
+        self.streams.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(id)))
+    }
+
     /// Returns whose objects the caller can see.
     pub fn reach(&self) -> Reach {
         if self.is_admin() { Reach::Everyone } else { Reach::Owner(self.owner.clone()) }
+    }
+
+    /// Returns the owner that a request is for: the token's own, or the one that it names.
+    ///
+    /// # Errors
+    /// [`ForeignOwner`] when that is another one and the caller is no admin.
+    pub fn acting_for(&self, named: Option<Owner>) -> Result<Owner, ForeignOwner> {
+        match named {
+            Some(owner) if !self.reach().covers(&owner) => Err(ForeignOwner),
+            Some(owner) => Ok(owner),
+            None => Ok(self.owner.clone()),
+        }
     }
 
     fn is_admin(&self) -> bool {
@@ -84,7 +110,7 @@ mod tests {
     use super::*;
 
     fn caller(scopes: &[Scope]) -> Caller {
-        Caller { subject: "tester".into(), owner: "waste".parse().unwrap(), scopes: scopes.to_vec() }
+        Caller { subject: "tester".into(), owner: "waste".parse().unwrap(), scopes: scopes.to_vec(), streams: None, api_key: None }
     }
 
     #[test]
@@ -101,5 +127,28 @@ mod tests {
         let admin = caller(&[Scope::Admin]);
         assert!(Scope::ALL.iter().all(|scope| admin.may(*scope)));
         assert_eq!(admin.reach(), Reach::Everyone);
+    }
+
+    #[test]
+    fn only_an_admin_acts_for_another_owner() {
+        let named = |owner: &str| Some(owner.parse().unwrap());
+        let manager = caller(&[Scope::Manage]);
+        assert_eq!(manager.acting_for(None).unwrap().as_str(), "waste");
+        assert_eq!(manager.acting_for(named("waste")).unwrap().as_str(), "waste");
+        assert_eq!(manager.acting_for(named("transport")), Err(ForeignOwner));
+        assert_eq!(caller(&[Scope::Admin]).acting_for(named("transport")).unwrap().as_str(), "transport");
+    }
+
+    #[test]
+    fn a_limited_token_touches_what_one_of_its_patterns_matches() {
+        let limited = |patterns: &[&str]| Caller {
+            streams: Some(patterns.iter().map(|pattern| pattern.parse().unwrap()).collect()),
+            ..caller(&[Scope::Ingest])
+        };
+        let id = "refuse-trucks".parse().unwrap();
+        assert!(caller(&[Scope::Ingest]).may_touch(&id));
+        assert!(limited(&["bus-*", "refuse-*"]).may_touch(&id));
+        assert!(!limited(&["bus-*"]).may_touch(&id));
+        assert!(!limited(&[]).may_touch(&id));
     }
 }

@@ -14,11 +14,10 @@ use crate::lifecycle::{StackNews, StackStatus};
 use crate::outcome::RetryReason;
 use crate::provision::{ProvisionFault, StackProvisioner};
 use crate::publish::{Deadline, EventPublisher, PutResult, Record};
-use crate::signing::{PublicKey, SigningKeys};
 use crate::stack_request::StackRequest;
-use crate::store::StoreFault;
 use crate::system::System;
 
+pub use crate::fake_keys::{FakeApiKeys, FakeVerificationKeys, api_key};
 pub use crate::fake_store::{FakeStore, active_stream};
 
 /// Runs a future that waits for nothing but fakes.
@@ -259,48 +258,5 @@ impl StackProvisioner for FakeStacks {
             reason: reason.clone(),
             at: datetime!(2026-01-02 00:00 UTC),
         }))
-    }
-}
-
-/// Gives fixed keys and counts how often it was asked.
-#[derive(Debug, Default)]
-pub struct FakeSigningKeys {
-    keys: Mutex<Vec<PublicKey>>,
-    failures: Mutex<usize>,
-    loads: Mutex<usize>,
-}
-
-impl FakeSigningKeys {
-    /// Gives these keys.
-    pub fn new(keys: Vec<PublicKey>) -> Self {
-        Self { keys: Mutex::new(keys), ..Self::default() }
-    }
-
-    /// Gives other keys from now on.
-    pub fn set(&self, keys: Vec<PublicKey>) {
-        *lock(&self.keys) = keys;
-    }
-
-    /// Fails the next calls.
-    pub fn fail_next(&self, times: usize) {
-        *lock(&self.failures) = times;
-    }
-
-    /// How often the keys were asked for.
-    pub fn loads(&self) -> usize {
-        *lock(&self.loads)
-    }
-}
-
-#[async_trait::async_trait]
-impl SigningKeys for FakeSigningKeys {
-    async fn load(&self) -> Result<Vec<PublicKey>, StoreFault> {
-        *lock(&self.loads) += 1;
-        let mut failures = lock(&self.failures);
-        if *failures > 0 {
-            *failures -= 1;
-            return Err(StoreFault::new("the fake signing keys were told to fail"));
-        }
-        Ok(lock(&self.keys).clone())
     }
 }

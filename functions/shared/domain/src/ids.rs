@@ -105,14 +105,59 @@ text_id!(
 
 impl IngestId {
     /// Makes an ingest id from 64 random bits.
-    pub fn from_random(mut bits: u64) -> Self {
-        const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-        let mut text = String::from("is-");
-        for _ in 0..8 {
-            text.push(char::from(BASE62[(bits % 62) as usize]));
-            bits /= 62;
+    pub fn from_random(bits: u64) -> Self {
+        Self(format!("is-{}", base62::<8>(bits)))
+    }
+}
+
+text_id!(
+    /// Names an API key; made at its creation, never chosen, and no secret.
+    ApiKeyId,
+    "API key id",
+    "^ak-[0-9A-Za-z]{10}$",
+    |text| text.len() == 13 && text.starts_with("ak-") && text[3..].bytes().all(|byte| byte.is_ascii_alphanumeric())
+);
+
+impl ApiKeyId {
+    /// Makes an API key id from 64 random bits.
+    pub fn from_random(bits: u64) -> Self {
+        Self(format!("ak-{}", base62::<10>(bits)))
+    }
+}
+
+fn base62<const DIGITS: usize>(mut bits: u64) -> String {
+    const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut text = String::with_capacity(DIGITS);
+    for _ in 0..DIGITS {
+        text.push(char::from(BASE62[(bits % 62) as usize]));
+        bits /= 62;
+    }
+    text
+}
+
+text_id!(
+    /// Stands for all stream ids that it matches; `*` for any text within an id, also for none.
+    StreamPattern,
+    "stream pattern",
+    "^[a-z0-9*-]{1,70}$",
+    |text| {
+        let all_allowed = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"*-".contains(&byte));
+        all_allowed && (1..=70).contains(&text.len())
+    }
+);
+
+impl StreamPattern {
+    /// Returns whether the pattern matches the whole id.
+    pub fn matches(&self, id: &StreamId) -> bool {
+        let mut parts = self.0.split('*');
+        // The first part begins the id; each later one is searched for after the one before; the last one ends it.
+        let Some(mut rest) = parts.next().and_then(|first| id.as_str().strip_prefix(first)) else { return false };
+        let Some(last) = parts.next_back() else { return rest.is_empty() };
+        for part in parts {
+            let Some(found) = rest.find(part) else { return false };
+            rest = &rest[found + part.len()..];
         }
-        Self(text)
+        rest.ends_with(last)
     }
 }
 
@@ -234,6 +279,40 @@ mod tests {
         for bits in [0, 1, u64::MAX] {
             let made = IngestId::from_random(bits);
             assert_eq!(made.as_str().parse::<IngestId>(), Ok(made));
+            let made = ApiKeyId::from_random(bits);
+            assert_eq!(made.as_str().parse::<ApiKeyId>(), Ok(made));
+        }
+    }
+
+    #[test]
+    fn a_pattern_matches_the_whole_id() {
+        let matches = |pattern: &str, id: &str| pattern.parse::<StreamPattern>().unwrap().matches(&id.parse().unwrap());
+        for (pattern, id) in [
+            ("refuse-trucks", "refuse-trucks"),
+            ("*", "refuse-trucks"),
+            ("refuse-*", "refuse-trucks"),
+            ("refuse-*", "refuse-"),
+            ("*-trucks", "refuse-trucks"),
+            ("r*-t*s", "refuse-trucks"),
+            ("**", "abc"),
+            ("a*a", "a-a-a"),
+            ("*ab*ab", "abxab"),
+        ] {
+            assert!(matches(pattern, id), "{pattern} {id}");
+        }
+        for (pattern, id) in [
+            ("refuse", "refuse-trucks"),
+            ("trucks", "refuse-trucks"),
+            ("*-truck", "refuse-trucks"),
+            ("refuse-*", "xrefuse-trucks"),
+            ("aba*aba", "aba-xaba-x"),
+            ("aba*aba", "ababa"),
+            ("a*b*c", "acb"),
+        ] {
+            assert!(!matches(pattern, id), "{pattern} {id}");
+        }
+        for bad in ["", "A*", "a?", "a/1", &"a".repeat(71)] {
+            assert!(bad.parse::<StreamPattern>().is_err(), "{bad}");
         }
     }
 

@@ -6,8 +6,13 @@
 //! Leaves to others: AWS calls (`millrace-aws`), HTTP (`millrace-http`), logs and metrics (`millrace-telemetry`).
 
 pub mod access;
+pub mod api_key;
+pub mod api_key_cache;
 pub mod dead_letter;
 pub mod document;
+pub mod environment;
+#[cfg(any(test, feature = "fakes"))]
+mod fake_keys;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fake_objects;
 #[cfg(any(test, feature = "fakes"))]
@@ -32,3 +37,5 @@ pub mod stack_request;
 pub mod store;
 pub mod stream_cache;
 pub mod system;
+pub mod token;
+mod token_encoding;

@@ -61,6 +61,12 @@ pub const CONFIG_CACHE_TTL: Duration = Duration::from_secs(30);
 /// How long "there is no such stream" may be served from memory.
 pub const MISSING_CACHE_TTL: Duration = Duration::from_secs(5);
 
+/// How long an API key may be believed to be good without looking again: a revoked one is refused within a minute.
+pub const API_KEY_CACHE_TTL: Duration = Duration::from_secs(30);
+
+/// The same while the store does not answer.
+pub const API_KEY_STALE_LIMIT: Duration = Duration::from_secs(55);
+
 /// How long a client is asked to wait before it tries again.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 

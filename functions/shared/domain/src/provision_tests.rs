@@ -52,7 +52,13 @@ impl Bench {
 }
 
 fn caller() -> Caller {
-    Caller { subject: "kari@example.org".into(), owner: "waste".parse().unwrap(), scopes: vec![Scope::Manage] }
+    Caller {
+        subject: "kari@example.org".into(),
+        owner: "waste".parse().unwrap(),
+        scopes: vec![Scope::Manage],
+        streams: None,
+        api_key: None,
+    }
 }
 
 fn key() -> StreamKey {

@@ -1,113 +1,11 @@
-//! Tokens: what stands in them, and the keys that vouch for them.
+//! The keys that vouch for tokens: who signs, and which public keys are believed.
 
 use serde::{Deserialize, Serialize};
-use time::{Duration, OffsetDateTime};
 
-use crate::access::Scope;
-use crate::ids::Owner;
 use crate::store::StoreFault;
 
-/// The longest life of a token, in days.
-pub const MAX_TOKEN_DAYS: u32 = 365;
-
-/// What a token says (RFC 7519).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claims {
-    /// The deployment that issued it.
-    pub iss: String,
-    /// Always the deployment's audience.
-    pub aud: String,
-    /// Who it is for.
-    pub sub: String,
-    /// The tenant that it speaks for.
-    pub owner: Owner,
-    /// Space-separated scopes (RFC 8693).
-    pub scope: String,
-    /// Issued at, in seconds since 1970.
-    pub iat: i64,
-    /// Not valid before, in seconds since 1970.
-    pub nbf: i64,
-    /// Not valid from this time on, in seconds since 1970.
-    pub exp: i64,
-    /// Names the token.
-    pub jti: String,
-}
-
-/// A request for a token, by an operator.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TokenRequest {
-    /// The tenant that the token speaks for.
-    pub owner: Owner,
-    /// Who it is for; stands in `updated_by`.
-    #[serde(default = "default_subject")]
-    pub subject: String,
-    /// What it allows.
-    #[serde(default = "default_scopes")]
-    pub scopes: Vec<Scope>,
-    /// How long it is valid: 1 to 365 days.
-    #[serde(default = "default_days")]
-    pub expires_in_days: u32,
-}
-
-fn default_subject() -> String {
-    "operator".to_owned()
-}
-
-fn default_scopes() -> Vec<Scope> {
-    vec![Scope::Admin]
-}
-
-fn default_days() -> u32 {
-    30
-}
-
-/// A request that no token is issued for.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TokenRefused {
-    /// Too short or too long a life.
-    #[error("expires_in_days: expected 1 to {MAX_TOKEN_DAYS}, got {0}")]
-    Days(u32),
-    /// A token that allows nothing.
-    #[error("scopes: expected at least one")]
-    NoScopes,
-    /// No subject, or one that is too long.
-    #[error("subject: expected 1 to 100 characters")]
-    Subject,
-}
-
-impl TokenRequest {
-    /// Makes the claims of a token issued now.
-    ///
-    /// # Errors
-    /// See [`TokenRefused`].
-    pub fn claims(&self, issuer: &Issuer, now: OffsetDateTime, jti: String) -> Result<Claims, TokenRefused> {
-        if !(1..=MAX_TOKEN_DAYS).contains(&self.expires_in_days) {
-            return Err(TokenRefused::Days(self.expires_in_days));
-        }
-        if self.scopes.is_empty() {
-            return Err(TokenRefused::NoScopes);
-        }
-        if !(1..=100).contains(&self.subject.chars().count()) {
-            return Err(TokenRefused::Subject);
-        }
-        let scopes: Vec<&str> = self.scopes.iter().map(|scope| scope.as_str()).collect();
-        Ok(Claims {
-            iss: issuer.issuer.clone(),
-            aud: issuer.audience.clone(),
-            sub: self.subject.clone(),
-            owner: self.owner.clone(),
-            scope: scopes.join(" "),
-            iat: now.unix_timestamp(),
-            nbf: now.unix_timestamp(),
-            exp: (now + Duration::days(self.expires_in_days.into())).unix_timestamp(),
-            jti,
-        })
-    }
-}
-
-/// Who issues this deployment's tokens, and for whom.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Who issues tokens, and for whom.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Issuer {
     /// The `iss` claim.
     pub issuer: String,
@@ -126,11 +24,37 @@ pub struct PublicKey {
     pub y: String,
 }
 
-/// Gives the public keys whose tokens are accepted.
+/// A public key that an issuer's tokens may be signed with. Its kind fixes the algorithm, whatever a token claims.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VerificationKey {
+    /// ECDSA with P-256 and SHA-256.
+    Es256(PublicKey),
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rs256 {
+        /// Names the key.
+        kid: String,
+        /// The modulus, base64url.
+        n: String,
+        /// The exponent, base64url.
+        e: String,
+    },
+}
+
+impl VerificationKey {
+    /// Names the key.
+    pub fn kid(&self) -> &str {
+        match self {
+            VerificationKey::Es256(key) => &key.kid,
+            VerificationKey::Rs256 { kid, .. } => kid,
+        }
+    }
+}
+
+/// Gives the public keys of an issuer.
 #[async_trait::async_trait]
-pub trait SigningKeys: Send + Sync {
+pub trait VerificationKeys: Send + Sync {
     /// Loads all live keys.
-    async fn load(&self) -> Result<Vec<PublicKey>, StoreFault>;
+    async fn load(&self) -> Result<Vec<VerificationKey>, StoreFault>;
 }
 
 /// Makes public keys known to the functions that verify.

@@ -22,6 +22,17 @@ impl StoreFault {
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), source: None }
     }
+
+    /// The fault with every cause behind it, for a log.
+    pub fn chain(&self) -> String {
+        let mut chain = self.message.clone();
+        let mut source = std::error::Error::source(self);
+        while let Some(inner) = source {
+            chain = format!("{chain}: {inner}");
+            source = inner.source();
+        }
+        chain
+    }
 }
 
 /// Why a stream was not stored.

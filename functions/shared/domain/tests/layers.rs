@@ -1,4 +1,5 @@
-//! The layers of the workspace, as Cargo sees them: `domain` ← `aws`, `http` ← functions, and never the other way.
+//! The layers of the workspace, as Cargo sees them: `domain` ← `aws`, `outgoing`, `http` ← functions, and never the other way.
+//! Among those in the middle, only `http` knows another: `outgoing`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what it did not expect")]
 
@@ -38,10 +39,21 @@ fn the_edge_and_the_adapters_do_not_know_each_other() {
 }
 
 #[test]
+fn the_outgoing_client_stands_on_the_domain_alone() {
+    let graph = Graph::of_this_workspace();
+    let reached = graph.reachable_from("millrace-outgoing");
+    let ours: Vec<&&str> = reached.iter().filter(|name| graph.ours.contains(**name)).collect();
+    assert_eq!(ours, [&"millrace-domain"]);
+    let aws: Vec<&&str> = reached.iter().filter(|name| name.starts_with("aws-sdk-") || name.starts_with("aws-config")).collect();
+    assert!(aws.is_empty(), "millrace-outgoing depends on {aws:?}");
+    assert!(!graph.reachable_from("millrace-aws").contains("millrace-outgoing"), "the adapters need no outgoing client");
+}
+
+#[test]
 fn no_library_depends_on_a_function_and_no_function_on_another() {
     let graph = Graph::of_this_workspace();
     let functions: Vec<&String> = graph.ours.iter().filter(|name| !name.starts_with("millrace-")).collect();
-    assert_eq!(functions.len(), 6, "{functions:?}");
+    assert_eq!(functions.len(), 7, "{functions:?}");
     for name in &graph.ours {
         let reached = graph.reachable_from(name);
         let wrong: Vec<&&String> = functions.iter().filter(|function| reached.contains(function.as_str())).collect();

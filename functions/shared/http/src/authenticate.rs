@@ -1,58 +1,91 @@
-//! Bearer tokens: ES256 only, whatever a token's header claims, verified with public keys that are loaded at cold start.
+//! Bearer tokens: whose issuer, key and claims hold names a caller; anything else is one 401.
+//!
+//! A key's kind fixes the algorithm, whatever a token's header says, and no header can bring a key of its own.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use domain::access::{Caller, Scope};
-use domain::signing::{Claims, Issuer, PublicKey, SigningKeys};
+use domain::access::Caller;
+use domain::api_key::ApiKeyReader;
+use domain::api_key_cache::CachedApiKeys;
+use domain::signing::{Issuer, VerificationKey, VerificationKeys};
 use domain::system::System;
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
-use time::OffsetDateTime;
-use tokio::sync::RwLock;
+use domain::token::Claims;
+use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
+use crate::claims::{ExternalClaims, own_caller};
+use crate::key_cache::{EXTERNAL_KEYS, KeyCache, OWN_KEYS};
 use crate::problem::Problem;
-
-/// How often an unknown key id may make us look for new keys: a flood of made-up ids costs one look.
-const KEY_REFRESH: Duration = Duration::from_secs(10);
-
-/// How long keys are trusted before they are looked up anew, so that one that was taken away is refused.
-const KEY_LIFE: Duration = Duration::from_secs(300);
 
 /// How far clocks may be apart.
 const LEEWAY_SECONDS: i64 = 5;
 
-/// Verifies tokens.
-pub struct Authenticator {
-    keys: Arc<dyn SigningKeys>,
-    system: Arc<dyn System>,
-    validation: Validation,
-    cache: RwLock<KeyCache>,
+/// An issuer other than the deployment itself whose tokens are believed.
+pub struct ExternalIssuer {
+    /// What stands in `iss` and `aud`.
+    pub issuer: Issuer,
+    /// The claim that names the owner.
+    pub owner_claim: String,
+    /// Its public keys.
+    pub keys: Arc<dyn VerificationKeys>,
 }
 
-#[derive(Default)]
-struct KeyCache {
-    keys: Vec<(String, DecodingKey)>,
-    loaded_at: Option<OffsetDateTime>,
+/// Whose tokens are believed.
+pub struct Trust {
+    /// What stands in `iss` and `aud` of the deployment's own tokens.
+    pub own: Issuer,
+    /// The deployment's public keys.
+    pub keys: Arc<dyn VerificationKeys>,
+    /// Knows which API keys are still good.
+    pub api_keys: Arc<dyn ApiKeyReader>,
+    /// Another issuer, if there is one.
+    pub external: Option<ExternalIssuer>,
+}
+
+/// Verifies tokens.
+pub struct Authenticator {
+    own: Verifier,
+    api_keys: CachedApiKeys,
+    external: Option<(Verifier, String)>,
+    system: Arc<dyn System>,
+}
+
+/// What one issuer's tokens must be.
+struct Verifier {
+    issuer: Issuer,
+    keys: KeyCache,
+    required: &'static [&'static str],
 }
 
 impl Authenticator {
-    /// Accepts the tokens of one issuer.
-    pub fn new(issuer: &Issuer, keys: Arc<dyn SigningKeys>, system: Arc<dyn System>) -> Self {
-        let mut validation = Validation::new(Algorithm::ES256);
-        validation.set_issuer(&[&issuer.issuer]);
-        validation.set_audience(&[&issuer.audience]);
-        validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud"]);
-        // Times are checked below, against the injected clock.
-        validation.validate_exp = false;
-        validation.validate_nbf = false;
-        Self { keys, system, validation, cache: RwLock::default() }
+    /// Accepts the tokens that `trust` says.
+    pub fn new(trust: Trust, system: Arc<dyn System>) -> Self {
+        let external = trust.external.map(|external| {
+            let keys = KeyCache::new(external.keys, EXTERNAL_KEYS, system.clone());
+            // Not every issuer says from when on a token is valid.
+            (Verifier { issuer: external.issuer, keys, required: &["exp", "iss", "aud"] }, external.owner_claim)
+        });
+        let keys = KeyCache::new(trust.keys, OWN_KEYS, system.clone());
+        Self {
+            own: Verifier { issuer: trust.own, keys, required: &["exp", "nbf", "iss", "aud"] },
+            api_keys: CachedApiKeys::new(trust.api_keys, system.clone()),
+            external,
+            system,
+        }
     }
 
-    /// Loads the keys, so that the first request need not.
+    /// Loads the deployment's keys, so that the first request need not. An external issuer is asked when its first token comes.
     pub async fn warm_up(&self) {
-        if let Err(fault) = self.refresh().await {
-            tracing::warn!(error = fault.cause(), "could not load the signing keys at cold start");
-        }
+        self.own.keys.refresh().await;
+    }
+
+    /// Gives the deployment's public keys.
+    ///
+    /// # Errors
+    /// 503 when they cannot be loaded.
+    pub async fn own_keys(&self) -> Result<Vec<VerificationKey>, Problem> {
+        self.own.keys.all().await
     }
 
     /// Verifies the value of an `Authorization` header.
@@ -60,93 +93,82 @@ impl Authenticator {
     /// # Errors
     /// 401, the same for every reason; 503 when the keys cannot be loaded.
     pub async fn authenticate(&self, header: Option<&str>) -> Result<Caller, Problem> {
-        let header = header.ok_or_else(|| Problem::unauthorized("no authorization header"))?;
-        let token = match header.split_once(' ') {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
-            _ => return Err(Problem::unauthorized("not a bearer token")),
-        };
-        let token_header = decode_header(token).map_err(|error| Problem::unauthorized(format!("unreadable token: {error}")))?;
-        let kid = token_header.kid.ok_or_else(|| Problem::unauthorized("no key id"))?;
-        let key = self.key(&kid).await?;
-        let decoded = decode::<Claims>(token, &key, &self.validation);
-        let claims = decoded.map_err(|error| Problem::unauthorized(format!("invalid token: {error}")))?.claims;
-        self.check_times(&claims)?;
-        caller(claims)
+        let token = bearer_token(header)?;
+        let kid = key_id(token)?;
+        match &self.external {
+            Some((verifier, owner_claim)) if claimed_issuer(token)? == verifier.issuer.issuer => {
+                let claims: ExternalClaims = verifier.verify(token, &kid).await?;
+                self.check_times(claims.not_before(), claims.expires_at())?;
+                claims.caller(owner_claim, &verifier.issuer.audience)
+            }
+            _ => {
+                let claims: Claims = self.own.verify(token, &kid).await?;
+                self.check_times(Some(claims.nbf), Some(claims.exp))?;
+                if let Some(key) = &claims.key
+                    && !self.api_keys.accepts(&claims.owner, key).await?
+                {
+                    return Err(Problem::unauthorized("the token's api key was revoked or rotated"));
+                }
+                own_caller(claims)
+            }
+        }
     }
 
-    fn check_times(&self, claims: &Claims) -> Result<(), Problem> {
+    fn check_times(&self, not_before: Option<i64>, expires_at: Option<i64>) -> Result<(), Problem> {
         let now = self.system.now().unix_timestamp();
-        if claims.exp <= now - LEEWAY_SECONDS {
+        if expires_at.is_none_or(|at| at <= now.saturating_sub(LEEWAY_SECONDS)) {
             return Err(Problem::unauthorized("expired token"));
         }
-        if claims.nbf > now + LEEWAY_SECONDS {
+        if not_before.is_some_and(|at| at > now.saturating_add(LEEWAY_SECONDS)) {
             return Err(Problem::unauthorized("token is not valid yet"));
         }
         Ok(())
     }
+}
 
-    async fn key(&self, kid: &str) -> Result<DecodingKey, Problem> {
-        if let Some(key) = self.cached(kid).await {
-            return Ok(key);
-        }
-        let refreshed = self.refresh().await;
-        if refreshed.is_err() {
-            // A key that was good a while ago is better than an outage.
-            if let Some(key) = self.known(kid).await {
-                return Ok(key);
-            }
-        }
-        refreshed?;
-        self.cached(kid).await.ok_or_else(|| Problem::unauthorized("unknown key id"))
-    }
-
-    async fn cached(&self, kid: &str) -> Option<DecodingKey> {
-        let is_current = self.cache.read().await.loaded_at.is_some_and(|at| self.system.now() - at < KEY_LIFE);
-        if is_current { self.known(kid).await } else { None }
-    }
-
-    async fn known(&self, kid: &str) -> Option<DecodingKey> {
-        let cache = self.cache.read().await;
-        cache.keys.iter().find(|(known, _)| known == kid).map(|(_, key)| key.clone())
-    }
-
-    async fn refresh(&self) -> Result<(), Problem> {
-        // Held while loading: those who wait find fresh keys and do not load again.
-        let mut cache = self.cache.write().await;
-        let now = self.system.now();
-        let is_fresh = cache.loaded_at.is_some_and(|at| now - at < KEY_REFRESH);
-        if is_fresh {
-            return Ok(());
-        }
-        let loaded = match self.keys.load().await {
-            Ok(loaded) => loaded,
-            Err(fault) => {
-                // Known keys stand a little longer, so that an outage of the store is not one call a request.
-                cache.loaded_at = cache.loaded_at.map(|_| now - KEY_LIFE + KEY_REFRESH);
-                return Err(fault.into());
-            }
-        };
-        cache.keys = loaded.iter().filter_map(decoding_key).collect();
-        cache.loaded_at = Some(now);
-        Ok(())
+impl Verifier {
+    async fn verify<C: DeserializeOwned>(&self, token: &str, kid: &str) -> Result<C, Problem> {
+        let found = self.keys.find(kid).await?;
+        let (algorithm, key): (Algorithm, DecodingKey) = found.ok_or_else(|| Problem::unauthorized("unknown key id"))?;
+        let mut validation = Validation::new(algorithm);
+        validation.set_issuer(&[&self.issuer.issuer]);
+        validation.set_audience(&[&self.issuer.audience]);
+        validation.set_required_spec_claims(self.required);
+        // Times are checked against the injected clock.
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
+        let decoded = decode::<C>(token, &key, &validation);
+        Ok(decoded.map_err(|error| Problem::unauthorized(format!("invalid token: {error}")))?.claims)
     }
 }
 
-fn decoding_key(key: &PublicKey) -> Option<(String, DecodingKey)> {
-    let decoded = DecodingKey::from_ec_components(&key.x, &key.y);
-    decoded
-        .inspect_err(|error| tracing::error!(key.id = key.kid, error = %error, "a signing key is unreadable"))
-        .ok()
-        .map(|decoded| (key.kid.clone(), decoded))
+fn bearer_token(header: Option<&str>) -> Result<&str, Problem> {
+    let header = header.ok_or_else(|| Problem::unauthorized("no authorization header"))?;
+    match header.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
+        _ => Err(Problem::unauthorized("not a bearer token")),
+    }
 }
 
-fn caller(claims: Claims) -> Result<Caller, Problem> {
-    let scopes: Vec<Scope> =
-        claims.scope.split(' ').filter_map(|word| Scope::ALL.into_iter().find(|scope| scope.as_str() == word)).collect();
-    if scopes.is_empty() {
-        return Err(Problem::unauthorized("token without a known scope"));
+/// The key that a token names. One that wants to bring or fetch a key itself, or to have the header read in another way, is refused
+/// (RFC 8725, 3.10; RFC 7515, 4.1.11).
+fn key_id(token: &str) -> Result<String, Problem> {
+    let Header { kid, jku, jwk, x5u, x5c, crit, .. } =
+        decode_header(token).map_err(|error| Problem::unauthorized(format!("unreadable token: {error}")))?;
+    if jku.is_some() || jwk.is_some() || x5u.is_some() || x5c.is_some() || crit.is_some() {
+        return Err(Problem::unauthorized("the token's header brings a key or a condition of its own"));
     }
-    Ok(Caller { subject: claims.sub, owner: claims.owner, scopes })
+    kid.ok_or_else(|| Problem::unauthorized("no key id"))
+}
+
+/// The issuer that a token says it has: chooses whose keys it must be signed with, and proves nothing.
+fn claimed_issuer(token: &str) -> Result<String, Problem> {
+    #[derive(Deserialize)]
+    struct Claimed {
+        iss: String,
+    }
+    let claimed = jsonwebtoken::dangerous::insecure_decode_claims::<Claimed>(token);
+    Ok(claimed.map_err(|error| Problem::unauthorized(format!("no readable issuer: {error}")))?.iss)
 }
 
 #[cfg(test)]

@@ -1,22 +1,27 @@
 use super::*;
+use crate::key_cache::{OWN_KEYS, PAUSE_AFTER_FAILURE};
 use crate::testing::TestIssuer;
-use domain::fakes::{FakeSigningKeys, FakeSystem, block_on};
+use domain::access::Scope;
+use domain::fakes::{FakeApiKeys, FakeSystem, FakeVerificationKeys, api_key, block_on};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::json;
+use std::time::Duration;
 
 struct Bench {
     issuer: TestIssuer,
-    keys: Arc<FakeSigningKeys>,
+    keys: Arc<FakeVerificationKeys>,
+    api_keys: Arc<FakeApiKeys>,
     system: Arc<FakeSystem>,
     authenticator: Authenticator,
 }
 
 fn bench() -> Bench {
     let issuer = TestIssuer::default();
-    let keys = Arc::new(FakeSigningKeys::new(vec![issuer.public_key()]));
+    let keys = Arc::new(FakeVerificationKeys::new(vec![issuer.public_key()]));
     let system = Arc::new(FakeSystem::new());
-    let authenticator = Authenticator::new(&issuer.issuer, keys.clone(), system.clone());
-    Bench { issuer, keys, system, authenticator }
+    let api_keys = Arc::new(FakeApiKeys::default());
+    let authenticator = Authenticator::new(issuer.trust(keys.clone(), api_keys.clone()), system.clone());
+    Bench { issuer, keys, api_keys, system, authenticator }
 }
 
 impl Bench {
@@ -104,7 +109,7 @@ fn made_up_key_ids_cause_one_look_a_window_and_a_new_key_is_found() {
 
     let rotated = TestIssuer { kid: "second".into(), ..bench.issuer.clone() };
     bench.keys.set(vec![bench.issuer.public_key(), rotated.public_key()]);
-    bench.system.advance(KEY_REFRESH);
+    bench.system.advance(OWN_KEYS.window);
     assert!(bench.try_token(&rotated.sign(&bench.claims())).is_ok());
     assert!(bench.try_token(&bench.issuer.sign(&bench.claims())).is_ok(), "two keys live");
     assert_eq!(bench.keys.loads(), 2);
@@ -118,7 +123,7 @@ fn a_key_that_was_taken_away_is_refused_after_its_life() {
     block_on(bench.authenticator.warm_up());
     let bearer = |issuer: &TestIssuer| bench.try_token(&issuer.sign(&bench.claims()));
     bench.keys.set(vec![second.public_key()]);
-    bench.system.advance(KEY_LIFE - Duration::from_millis(1));
+    bench.system.advance(OWN_KEYS.life - Duration::from_millis(1));
     assert!(bearer(&bench.issuer).is_ok(), "trusted for its life");
     assert_eq!(bench.keys.loads(), 1);
     bench.system.advance(Duration::from_millis(1));
@@ -135,13 +140,38 @@ fn old_keys_are_kept_while_the_store_fails() {
     let bearer = |issuer: &TestIssuer| bench.try_token(&issuer.sign(&bench.claims()));
     bench.keys.set(vec![second.public_key()]);
     bench.keys.fail_next(usize::MAX);
-    bench.system.advance(KEY_LIFE);
+    bench.system.advance(OWN_KEYS.life);
     assert!(bearer(&bench.issuer).is_ok(), "better than an outage");
     assert_eq!(bearer(&second).unwrap_err().status(), 503, "nobody can say whether it is good");
 
     bench.keys.fail_next(0);
+    bench.system.advance(PAUSE_AFTER_FAILURE);
     assert!(bearer(&second).is_ok());
     assert_eq!(bearer(&bench.issuer).unwrap_err().status(), 401, "the store says that it is gone");
+}
+
+#[test]
+fn old_keys_are_not_kept_for_ever() {
+    let bench = bench();
+    block_on(bench.authenticator.warm_up());
+    let token = bench.issuer.sign(&bench.claims());
+    bench.keys.fail_next(usize::MAX);
+    bench.system.advance(OWN_KEYS.stale_limit - Duration::from_millis(1));
+    assert!(bench.try_token(&token).is_ok());
+    bench.system.advance(Duration::from_millis(1));
+    assert_eq!(bench.try_token(&token).unwrap_err().status(), 503);
+}
+
+#[test]
+fn an_outage_is_not_one_look_a_request() {
+    let bench = bench();
+    block_on(bench.authenticator.warm_up());
+    bench.keys.fail_next(usize::MAX);
+    bench.system.advance(OWN_KEYS.life);
+    for _ in 0..50 {
+        assert!(bench.try_token(&bench.issuer.sign(&bench.claims())).is_ok());
+    }
+    assert_eq!(bench.keys.loads(), 2, "at cold start, and once since");
 }
 
 #[test]
@@ -150,6 +180,64 @@ fn without_any_keys_nobody_is_told_that_a_token_is_bad() {
     bench.keys.fail_next(2);
     block_on(bench.authenticator.warm_up());
     let token = bench.issuer.sign(&bench.claims());
+    assert_eq!(bench.try_token(&token).unwrap_err().status(), 503);
+    bench.system.advance(PAUSE_AFTER_FAILURE);
+    assert_eq!(bench.try_token(&token).unwrap_err().status(), 503);
+    bench.system.advance(PAUSE_AFTER_FAILURE);
+    assert!(bench.try_token(&token).is_ok());
+}
+
+#[test]
+fn a_header_that_brings_a_key_of_its_own_is_refused() {
+    let bench = bench();
+    let with = |change: &dyn Fn(&mut Header)| {
+        let mut header = Header::new(jsonwebtoken::Algorithm::ES256);
+        header.kid = Some(bench.issuer.kid.clone());
+        change(&mut header);
+        bench.issuer.sign_with(&header, &bench.claims())
+    };
+    assert!(bench.try_token(&with(&|_| ())).is_ok());
+    let url = || Some("https://keys.example.org/jwks.json".to_owned());
+    let own = || jsonwebtoken::jwk::Jwk::from_encoding_key(&EncodingKey::from_secret(b"secret"), jsonwebtoken::Algorithm::HS256).ok();
+    let changes: [(&str, &dyn Fn(&mut Header)); 6] = [
+        ("jku", &|header| header.jku = url()),
+        ("x5u", &|header| header.x5u = url()),
+        ("x5c", &|header| header.x5c = Some(vec!["MIIB".to_owned()])),
+        ("jwk", &|header| header.jwk = own()),
+        ("crit", &|header| header.crit = Some(vec!["b64".to_owned()])),
+        ("no kid", &|header| header.kid = None),
+    ];
+    for (what, change) in changes {
+        assert_eq!(bench.try_token(&with(change)).unwrap_err().status(), 401, "{what}");
+    }
+}
+
+#[test]
+fn a_token_of_an_api_key_is_good_while_the_key_is() {
+    let bench = bench();
+    let key = api_key("waste", &[Scope::Ingest]);
+    bench.api_keys.insert(key.clone());
+    let token = bench.issuer.sign(&bench.issuer.claims_for(&key.grant(), bench.system.as_ref()));
+    let caller = bench.try_token(&token).unwrap();
+    assert_eq!((caller.owner, caller.api_key, caller.scopes), (key.owner.clone(), Some(key.id.clone()), key.scopes.clone()));
+    for _ in 0..50 {
+        assert!(bench.try_token(&token).is_ok());
+    }
+    assert_eq!(bench.api_keys.calls(), 1, "a warm request looks nothing up");
+
+    bench.api_keys.revoke(&key.id);
+    bench.system.advance(Duration::from_secs(59));
+    let refused = bench.try_token(&token).unwrap_err();
+    assert_eq!((refused.status().as_u16(), refused.cause()), (401, Some("the token's api key was revoked or rotated")));
+}
+
+#[test]
+fn whether_a_key_was_revoked_is_never_guessed() {
+    let bench = bench();
+    let key = api_key("waste", &[Scope::Ingest]);
+    bench.api_keys.insert(key.clone());
+    bench.api_keys.fail_next(1);
+    let token = bench.issuer.sign(&bench.issuer.claims_for(&key.grant(), bench.system.as_ref()));
     assert_eq!(bench.try_token(&token).unwrap_err().status(), 503);
     assert!(bench.try_token(&token).is_ok());
 }

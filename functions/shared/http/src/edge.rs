@@ -23,6 +23,9 @@ use crate::route_table::{self, FunctionName};
 /// The header that names a request.
 const X_REQUEST_ID: &str = "x-request-id";
 
+/// The header by which Amperity's clients name their tenant.
+const X_AMPERITY_TENANT: &str = "x-amperity-tenant";
+
 /// How long an invocation may take when Lambda does not say.
 const DEFAULT_TIMEOUT: time::Duration = time::Duration::seconds(29);
 
@@ -75,6 +78,7 @@ async fn require_scope(State(edge): State<Edge>, mut request: Request, next: Nex
     let Some(route) = route else { return next.run(request).await };
     let authorization = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
     let authenticated = edge.authenticator.authenticate(authorization).await;
+    let authenticated = authenticated.and_then(|caller| require_tenant(request.headers(), caller));
     match (route.scope, authenticated) {
         (Some(scope), Ok(caller)) if !caller.may(scope) => {
             return Problem::new(StatusCode::FORBIDDEN, format!("expected a token with scope {}", scope.as_str())).into_response();
@@ -86,6 +90,12 @@ async fn require_scope(State(edge): State<Edge>, mut request: Request, next: Nex
         (None, Err(_)) => {}
     }
     next.run(request).await
+}
+
+/// Amperity's clients may say which tenant they mean; it must be the token's.
+fn require_tenant(headers: &HeaderMap, caller: Caller) -> Result<Caller, Problem> {
+    let is_own = headers.get_all(X_AMPERITY_TENANT).iter().all(|tenant| tenant.as_bytes() == caller.owner.as_str().as_bytes());
+    if is_own { Ok(caller) } else { Err(Problem::unauthorized("X-Amperity-Tenant is not the token's owner")) }
 }
 
 /// Names the request, bounds it, runs it, logs it, and gives its errors their form.

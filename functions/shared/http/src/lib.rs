@@ -7,16 +7,25 @@
 
 pub mod authenticate;
 pub mod body;
+mod claims;
 pub mod edge;
+pub mod fields;
+pub mod key_cache;
+pub mod owner;
 pub mod problem;
+pub mod query;
 pub mod route_table;
 pub mod stream;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod trust;
 
-pub use authenticate::Authenticator;
+pub use authenticate::{Authenticator, ExternalIssuer, Trust};
 pub use body::{DocumentBody, JsonBody};
 pub use edge::{InvocationDeadline, Measures, serve};
+pub use fields::Fields;
+pub use owner::ActingOwner;
 pub use problem::{Problem, ProblemBody};
 pub use route_table::{FunctionName, ROUTES};
 pub use stream::AuthorizedStream;
+pub use trust::TrustSettings;

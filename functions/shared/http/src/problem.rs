@@ -42,6 +42,11 @@ pub struct FieldError {
     pub detail: String,
 }
 
+/// Points to a member of the top level by its name (RFC 6901, 3).
+pub fn pointer(name: &str) -> String {
+    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
 /// An error on its way to the caller. The edge turns it into a body, since it knows the request id.
 #[derive(Debug, Clone)]
 pub struct Problem {
@@ -164,12 +169,6 @@ impl IntoResponse for Problem {
 
 impl From<StoreFault> for Problem {
     fn from(fault: StoreFault) -> Self {
-        let mut cause = fault.to_string();
-        let mut source = std::error::Error::source(&fault);
-        while let Some(inner) = source {
-            cause = format!("{cause}: {inner}");
-            source = inner.source();
-        }
-        Problem::unavailable(cause)
+        Problem::unavailable(fault.chain())
     }
 }

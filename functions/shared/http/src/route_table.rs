@@ -14,6 +14,8 @@ use crate::problem::Problem;
 pub enum FunctionName {
     /// `ingest-events`
     IngestEvents,
+    /// `manage-keys`
+    ManageKeys,
     /// `manage-streams`; also answers what matches no route.
     ManageStreams,
     /// `query-history`
@@ -25,6 +27,7 @@ impl FunctionName {
     pub fn as_str(self) -> &'static str {
         match self {
             FunctionName::IngestEvents => "ingest-events",
+            FunctionName::ManageKeys => "manage-keys",
             FunctionName::ManageStreams => "manage-streams",
             FunctionName::QueryHistory => "query-history",
         }
@@ -54,6 +57,12 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/ingest/{id}/{version}", FunctionName::IngestEvents, Some(Scope::Ingest)),
     route("POST", "/streams/{id}/{version}/events", FunctionName::IngestEvents, Some(Scope::Ingest)),
     route("GET", "/streams/{id}/{version}/events", FunctionName::QueryHistory, Some(Scope::Read)),
+    route("GET", "/api-keys", FunctionName::ManageKeys, Some(Scope::Manage)),
+    route("POST", "/api-keys", FunctionName::ManageKeys, Some(Scope::Manage)),
+    route("DELETE", "/api-keys/{id}", FunctionName::ManageKeys, Some(Scope::Manage)),
+    route("POST", "/api-keys/{id}/tokens", FunctionName::ManageKeys, Some(Scope::Manage)),
+    route("POST", "/api-keys/{id}/rotate", FunctionName::ManageKeys, Some(Scope::Manage)),
+    route("GET", "/.well-known/jwks.json", FunctionName::ManageKeys, None),
     route("GET", "/ready", FunctionName::ManageStreams, None),
     route("GET", "/streams", FunctionName::ManageStreams, Some(Scope::Manage)),
     route("POST", "/streams/{id}", FunctionName::ManageStreams, Some(Scope::Manage)),

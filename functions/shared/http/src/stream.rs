@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequestParts, RawPathParams};
 use domain::access::Caller;
-use domain::ids::{StreamId, Version};
+use domain::ids::{StreamId, StreamPattern, Version};
 use domain::record::StreamRecord;
 use domain::store::StreamReader;
+use http::StatusCode;
 use http::request::Parts;
 
 use crate::problem::Problem;
@@ -25,6 +26,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let (id, version) = path_ids(parts).await?;
         let caller = parts.extensions.get::<Caller>().ok_or_else(|| Problem::unauthorized("route without authentication"))?;
+        require_touch(caller, &id)?;
         let reader = Arc::<dyn StreamReader>::from_ref(state);
         let found = reader.load(&caller.reach(), &id, version.as_ref()).await?;
         found.map(Self).ok_or_else(no_such_stream)
@@ -34,6 +36,18 @@ where
 /// The one answer for a stream that is missing and for one that is somebody else's.
 pub fn no_such_stream() -> Problem {
     Problem::not_found("there is no such stream")
+}
+
+/// Refuses a token that is limited to other streams. It is told before anything is looked up, so it learns nothing.
+///
+/// # Errors
+/// 403, with the token's own patterns.
+pub fn require_touch(caller: &Caller, id: &StreamId) -> Result<(), Problem> {
+    if caller.may_touch(id) {
+        return Ok(());
+    }
+    let patterns: Vec<&str> = caller.streams.iter().flatten().map(StreamPattern::as_str).collect();
+    Err(Problem::new(StatusCode::FORBIDDEN, format!("the token is limited to streams: {}", patterns.join(", "))))
 }
 
 /// The path's ids. One that breaks its pattern names no stream that can exist.

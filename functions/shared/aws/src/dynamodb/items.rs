@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::ids::{Owner, StreamId, StreamKey};
+use domain::api_key::ApiKey;
+use domain::ids::{ApiKeyId, Owner, StreamId, StreamKey};
 use domain::record::{Part, StreamRecord};
 use domain::store::StoreFault;
 use serde_json::json;
@@ -15,6 +16,7 @@ pub(super) type Item = HashMap<String, AttributeValue>;
 const SOURCE: &str = "SOURCE";
 const STACK: &str = "STACK";
 const CLAIM: &str = "CLAIM";
+const API_KEY: &str = "APIKEY";
 
 pub(super) fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
@@ -57,12 +59,46 @@ pub(super) fn signing_key(kid: &str) -> Item {
     key("KEYS".to_owned(), format!("KEY#{kid}"))
 }
 
+pub(super) fn api_keys_partition(owner: &Owner) -> String {
+    format!("APIKEYS#{owner}")
+}
+
+pub(super) fn api_key_key(owner: &Owner, id: &ApiKeyId) -> Item {
+    key(api_keys_partition(owner), format!("KEY#{id}"))
+}
+
+pub(super) fn api_key_owner_key(id: &ApiKeyId) -> Item {
+    key(format!("APIKEY#{id}"), API_KEY)
+}
+
+pub(super) fn api_key_item(api_key: &ApiKey) -> Result<Item, StoreFault> {
+    let mut item = api_key_key(&api_key.owner, &api_key.id);
+    item.insert("record".to_owned(), json_text(api_key)?);
+    item.insert("revision".to_owned(), number(api_key.revision));
+    Ok(item)
+}
+
+/// Whose an API key is.
+pub(super) fn api_key_owner_item(api_key: &ApiKey) -> Item {
+    let mut item = api_key_owner_key(&api_key.id);
+    item.insert("owner".to_owned(), text(api_key.owner.as_str()));
+    item
+}
+
+/// The owner that an item names.
+pub(super) fn owner_in(item: &Item) -> Option<Owner> {
+    item.get("owner").and_then(|value| value.as_s().ok()).and_then(|owner| owner.parse().ok())
+}
+
+fn json_text(record: &impl serde::Serialize) -> Result<AttributeValue, StoreFault> {
+    let json = serde_json::to_string(record);
+    json.map(text).map_err(|error| StoreFault { message: "could not write a record".into(), source: Some(error.into()) })
+}
+
 /// A stream's item. `faulty` stands only on those with a failed part: the sparse index holds no others.
 pub(super) fn stream_item(record: &StreamRecord) -> Result<Item, StoreFault> {
-    let json = serde_json::to_string(record)
-        .map_err(|error| StoreFault { message: "could not write a record".into(), source: Some(error.into()) })?;
     let mut item = stream_key(&record.owner, &record.key);
-    item.insert("record".to_owned(), text(json));
+    item.insert("record".to_owned(), json_text(record)?);
     item.insert("revision".to_owned(), number(record.revision));
     if record.is_faulty() {
         item.insert("faulty".to_owned(), text("yes"));

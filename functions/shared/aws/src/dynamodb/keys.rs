@@ -1,7 +1,7 @@
-//! Public signing keys. Only the token function's role may write them.
+//! Public signing keys. Only the roles of the functions that sign may write them.
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
-use domain::signing::{PublicKey, SigningKeyPublisher, SigningKeys};
+use domain::signing::{PublicKey, SigningKeyPublisher, VerificationKey, VerificationKeys};
 use domain::store::StoreFault;
 use serde_json::json;
 
@@ -10,8 +10,8 @@ use super::items::{parsed, signing_key, text};
 use crate::fault::store_fault;
 
 #[async_trait::async_trait]
-impl SigningKeys for Table {
-    async fn load(&self) -> Result<Vec<PublicKey>, StoreFault> {
+impl VerificationKeys for Table {
+    async fn load(&self) -> Result<Vec<VerificationKey>, StoreFault> {
         let request = self
             .client
             .query()
@@ -20,7 +20,7 @@ impl SigningKeys for Table {
             .key_condition_expression("pk = :keys")
             .expression_attribute_values(":keys", text("KEYS"));
         let output = request.send().await.map_err(store_fault("could not read the signing keys"))?;
-        output.items().iter().map(|item| parsed(item, "public_key")).collect()
+        output.items().iter().map(|item| parsed(item, "public_key").map(VerificationKey::Es256)).collect()
     }
 }
 

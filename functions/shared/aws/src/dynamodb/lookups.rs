@@ -5,15 +5,14 @@ use domain::record::{Part, StreamRecord};
 use domain::store::{FaultyStreams, Routes, StackIndex, StoreFault};
 
 use super::Table;
-use super::items::{parsed, source_key, stack_key, stream_record, text};
+use super::items::{owner_in, parsed, source_key, stack_key, stream_record, text};
 use crate::fault::store_fault;
 
 #[async_trait::async_trait]
 impl StackIndex for Table {
     async fn find_by_stack(&self, stack_name: &str) -> Result<Option<(StreamRecord, Part)>, StoreFault> {
         let Some(item) = self.get(stack_key(stack_name), "could not read a stack's purpose").await? else { return Ok(None) };
-        let owner = item.get("owner").and_then(|value| value.as_s().ok()).and_then(|owner| owner.parse().ok());
-        let owner = owner.ok_or_else(|| StoreFault::new("a stack's purpose names no owner"))?;
+        let owner = owner_in(&item).ok_or_else(|| StoreFault::new("a stack's purpose names no owner"))?;
         let part: Part = parsed(&item, "part")?;
         let record = self.load_version(&owner, &parsed(&item, "stream")?).await?;
         Ok(record.map(|record| (record, part)))

@@ -7,11 +7,15 @@
 //! | `SOURCE#{raw stream}` | `SOURCE` | where a raw stream's records go |
 //! | `STACK#{stack name}` | `STACK` | which part of which stream a stack was made for |
 //! | `KEYS` | `KEY#{kid}` | a public signing key |
+//! | `APIKEYS#{owner}` | `KEY#{id}` | an API key; nobody reaches another owner's partition |
+//! | `APIKEY#{id}` | `APIKEY` | the owner of an API key, for admins |
 
+mod api_keys;
 mod items;
 mod keys;
 mod lookups;
 mod streams;
+mod transaction;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;

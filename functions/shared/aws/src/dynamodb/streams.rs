@@ -1,10 +1,7 @@
 //! Streams in the table. Every write is conditional: on absence, or on the revision that was read.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem, Update};
 use domain::access::Reach;
 use domain::ids::{Owner, StreamId, StreamKey, Version};
@@ -13,13 +10,11 @@ use domain::store::{StoreFault, StreamReader, StreamStore, StreamWriter, WriteFa
 
 use super::Table;
 use super::items::{
-    Item, claim_key, number, owner_partition, source_item, source_key, stack_item, stack_key, stream_item, stream_key, stream_record, text,
-    versions_prefix,
+    Item, claim_key, number, owner_in, owner_partition, source_item, source_key, stack_item, stack_key, stream_item, stream_key,
+    stream_record, text, versions_prefix,
 };
+use super::transaction::incomplete;
 use crate::fault::store_fault;
-
-/// How often a transaction that met another one is tried.
-const TRANSACTION_ATTEMPTS: u32 = 4;
 
 #[async_trait::async_trait]
 impl StreamReader for Table {
@@ -144,62 +139,6 @@ impl Table {
 
     async fn owner_of(&self, id: &StreamId) -> Result<Option<Owner>, StoreFault> {
         let item = self.get(claim_key(id), "could not read an id's owner").await?;
-        let owner = item.as_ref().and_then(|item| item.get("owner")).and_then(|value| value.as_s().ok());
-        Ok(owner.and_then(|owner| owner.parse().ok()))
+        Ok(item.as_ref().and_then(owner_in))
     }
-
-    fn put(&self, item: Item) -> Result<TransactWriteItem, WriteFault> {
-        let put = Put::builder().table_name(&self.name).set_item(Some(item)).build().map_err(incomplete)?;
-        Ok(TransactWriteItem::builder().put(put).build())
-    }
-
-    fn delete(&self, key: Item) -> Result<TransactWriteItem, WriteFault> {
-        let delete = Delete::builder().table_name(&self.name).set_key(Some(key)).build().map_err(incomplete)?;
-        Ok(TransactWriteItem::builder().delete(delete).build())
-    }
-
-    /// Writes all or nothing. A transaction that only met another one is tried again.
-    async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<(), WriteFault> {
-        for attempt in 1.. {
-            let Err(error) = self.client.transact_write_items().set_transact_items(Some(writes.clone())).send().await else {
-                return Ok(());
-            };
-            match cancellation(&error) {
-                Some(Cancelled::Condition) => return Err(WriteFault::Conflict),
-                Some(Cancelled::Contention) if attempt < TRANSACTION_ATTEMPTS => {
-                    tokio::time::sleep(Duration::from_millis(fastrand::u64(5..50) * u64::from(attempt))).await;
-                }
-                _ => return Err(store_fault("could not write a stream")(error).into()),
-            }
-        }
-        Err(WriteFault::Conflict)
-    }
-}
-
-/// Why a transaction wrote nothing.
-enum Cancelled {
-    /// A condition did not hold.
-    Condition,
-    /// Another transaction ran on the same items.
-    Contention,
-}
-
-fn cancellation<R>(error: &SdkError<TransactWriteItemsError, R>) -> Option<Cancelled> {
-    let service_error = error.as_service_error()?;
-    if service_error.code() == Some("TransactionInProgressException") {
-        return Some(Cancelled::Contention);
-    }
-    let TransactWriteItemsError::TransactionCanceledException(cancelled) = service_error else { return None };
-    let has = |code: &str| cancelled.cancellation_reasons().iter().any(|reason| reason.code() == Some(code));
-    if has("ConditionalCheckFailed") {
-        Some(Cancelled::Condition)
-    } else if has("TransactionConflict") {
-        Some(Cancelled::Contention)
-    } else {
-        None
-    }
-}
-
-fn incomplete(error: aws_sdk_dynamodb::error::BuildError) -> WriteFault {
-    StoreFault { message: "incomplete write".to_owned(), source: Some(error.into()) }.into()
 }

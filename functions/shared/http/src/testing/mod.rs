@@ -1,5 +1,7 @@
 //! For handler tests: a deployment's issuer with a key that is used nowhere else, and requests as API Gateway sends them.
 
+mod vault;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -7,15 +9,19 @@ use axum::body::to_bytes;
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use domain::access::Scope;
-use domain::fakes::{FakeSigningKeys, FakeSystem};
-use domain::signing::{Claims, Issuer, PublicKey, TokenRequest};
+use domain::api_key::ApiKeyReader;
+use domain::fakes::{FakeApiKeys, FakeSystem, FakeVerificationKeys};
+use domain::signing::{Issuer, PublicKey, VerificationKeys};
 use domain::system::System;
+use domain::token::{Claims, Grant, TokenDays};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use lambda_http::request::LambdaRequest;
 use serde_json::{Value, json};
 use tower::Service;
 
-use crate::authenticate::Authenticator;
+use crate::authenticate::{Authenticator, Trust};
+
+pub use vault::FakeVault;
 
 /// A P-256 key pair made for these tests (PKCS #8).
 const PRIVATE_KEY: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgVBEc7YvmxTpSD95hc/GRPi4YwoSyr3FzSBCzSyBZ2TGhRANCAARzd646u9BupxNLkjwC836XKWYXamMyq1Fw/4Lijvoih/Rsj9gooj5yBwh33uufNlpqB3y4xGxw7ysYsenagsKA";
@@ -52,8 +58,13 @@ impl TestIssuer {
     pub fn sign(&self, claims: &impl serde::Serialize) -> String {
         let mut header = Header::new(Algorithm::ES256);
         header.kid = Some(self.kid.clone());
+        self.sign_with(&header, claims)
+    }
+
+    /// Signs claims under any header.
+    pub fn sign_with(&self, header: &Header, claims: &impl serde::Serialize) -> String {
         let key = EncodingKey::from_ec_der(&BASE64_STANDARD.decode(PRIVATE_KEY).unwrap_or_default());
-        encode(&header, claims, &key).unwrap_or_default()
+        encode(header, claims, &key).unwrap_or_default()
     }
 
     /// Signs any bytes with the private half of the key. Returns the signature's two halves, 64 bytes (RFC 7518, 3.4).
@@ -70,9 +81,18 @@ impl TestIssuer {
     pub fn claims(&self, owner: &str, scopes: &[Scope], system: &dyn System) -> Claims {
         #[allow(clippy::expect_used, reason = "a test that names no owner should stop here")]
         let owner = owner.parse().expect("an owner");
-        let request = TokenRequest { owner, subject: "tester".into(), scopes: scopes.to_vec(), expires_in_days: 1 };
-        #[allow(clippy::expect_used, reason = "the request above is valid")]
-        request.claims(&self.issuer, system.now(), "jti-1".into()).expect("valid claims")
+        let grant = Grant { owner, subject: "tester".into(), scopes: scopes.to_vec(), streams: None, key: None };
+        self.claims_for(&grant, system)
+    }
+
+    /// The claims of a token with this grant, valid for a day.
+    ///
+    /// # Panics
+    /// Never: a day is a valid life.
+    pub fn claims_for(&self, grant: &Grant, system: &dyn System) -> Claims {
+        #[allow(clippy::expect_used, reason = "a day is a valid life")]
+        let day = TokenDays::try_from(1).expect("a day");
+        grant.claims(&self.issuer, day, system.now(), "jti-1".into())
     }
 
     /// A token for `owner`.
@@ -80,10 +100,20 @@ impl TestIssuer {
         self.sign(&self.claims(owner, scopes, &FakeSystem::new()))
     }
 
-    /// Accepts this issuer's tokens.
+    /// Accepts this issuer's tokens, those of API keys left out.
     pub fn authenticator(&self, system: Arc<dyn System>) -> Arc<Authenticator> {
-        let keys = FakeSigningKeys::new(vec![self.public_key()]);
-        Arc::new(Authenticator::new(&self.issuer, Arc::new(keys), system))
+        self.authenticator_with(Arc::new(FakeApiKeys::default()), system)
+    }
+
+    /// Accepts this issuer's tokens, those of API keys while `api_keys` has the key.
+    pub fn authenticator_with(&self, api_keys: Arc<dyn ApiKeyReader>, system: Arc<dyn System>) -> Arc<Authenticator> {
+        let keys = Arc::new(FakeVerificationKeys::new(vec![self.public_key()]));
+        Arc::new(Authenticator::new(self.trust(keys, api_keys), system))
+    }
+
+    /// Believes this issuer alone.
+    pub fn trust(&self, keys: Arc<dyn VerificationKeys>, api_keys: Arc<dyn ApiKeyReader>) -> Trust {
+        Trust { own: self.issuer.clone(), keys, api_keys, external: None }
     }
 }
 
@@ -154,7 +184,7 @@ pub async fn send(router: &Router, event: &Value) -> Answer {
 
 /// An API Gateway event as it is recorded from a `POST` of JSON, with this method, path, token and body.
 pub fn event(method: &str, path: &str, token: Option<&str>, body: Option<&str>) -> Value {
-    let mut recorded: Value = serde_json::from_str(include_str!("../fixtures/api-gateway-v2.json")).unwrap_or_default();
+    let mut recorded: Value = serde_json::from_str(include_str!("../../fixtures/api-gateway-v2.json")).unwrap_or_default();
     let (raw_path, query) = path.split_once('?').unwrap_or((path, ""));
     recorded["rawPath"] = json!(raw_path);
     recorded["rawQueryString"] = json!(query);

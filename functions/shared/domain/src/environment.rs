@@ -22,11 +22,15 @@ impl<'e> Environment<'e> {
 
     /// Reads a variable that must be set.
     pub fn text(&mut self, name: &str) -> String {
-        let value = (self.lookup)(name).filter(|value| !value.is_empty());
-        value.unwrap_or_else(|| {
+        self.optional(name).unwrap_or_else(|| {
             self.faults.push(format!("{name} is not set"));
             String::new()
         })
+    }
+
+    /// Reads a variable that may be left out, or empty.
+    pub fn optional(&self, name: &str) -> Option<String> {
+        (self.lookup)(name).filter(|value| !value.is_empty())
     }
 
     /// Reads a variable that must be set to something that parses.
@@ -42,6 +46,14 @@ impl<'e> Environment<'e> {
             self.faults.push(format!("{name}: {error}, got {text:?}"));
             T::default()
         })
+    }
+
+    /// Reads a variable that, unless it is left out, must be set to something that parses.
+    pub fn parsed_or_default<T: FromStr + Default>(&mut self, name: &str) -> T
+    where
+        T::Err: Display,
+    {
+        if self.optional(name).is_none() { T::default() } else { self.parsed(name) }
     }
 
     /// Gives `settings` when nothing was wrong.
