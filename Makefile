@@ -68,8 +68,8 @@ check: .venv/sam/.installed ## Format, clippy, docs, dependency audit, template 
 .PHONY: test
 test: .venv/local/.installed host ## Run every test, the end-to-end ones against a local AWS of their own
 	cargo test --workspace $(HOST) --no-run
-	$(LOCAL) ephemeral -- cargo test --workspace $(HOST)
 	$(LOCAL) ephemeral -- .venv/local/bin/python infra/local/rotation_check.py
+	$(LOCAL) ephemeral -- cargo test --workspace $(HOST)
 
 .PHONY: openapi
 openapi: ## Write openapi.json anew from the code

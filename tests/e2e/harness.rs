@@ -34,7 +34,7 @@ pub(crate) struct Answer {
 }
 
 /// A setting that `make test` provides.
-fn setting(name: &str) -> String {
+pub(crate) fn setting(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run this through `make test`"))
 }
 
@@ -58,6 +58,11 @@ impl Client {
     pub(crate) fn with_authorization(authorization: Option<String>) -> Self {
         let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
         Self { http, url: setting("MILLRACE_URL"), authorization }
+    }
+
+    /// Sends this token.
+    pub(crate) fn with_token(token: &str) -> Self {
+        Self::with_authorization(Some(format!("Bearer {token}")))
     }
 
     /// A request to be completed and given to [`Client::send`].

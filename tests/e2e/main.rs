@@ -1,12 +1,15 @@
 //! The whole system from outside: HTTP to a deployed stack, and nothing else.
 //!
 //! `make test` deploys a stack of its own and runs these; `make run` and `infra/local/main.py exec -- cargo test -p millrace-tests` run
-//! them against the local AWS that is already there. What the tests create stays there: streams are named anew in every run.
+//! them against the local AWS that is already there, except for those of the external issuer, which that deployment does not know. What
+//! the tests create stays there: streams are named anew in every run.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what it did not expect")]
 
+mod api_keys;
 mod auth;
 mod earthquakes;
+mod external_issuer;
 mod harness;
 mod history;
 mod ingest;

@@ -79,18 +79,18 @@ impl ApiKey {
         generation == self.generation || self.retiring.get(&generation).is_some_and(|until| now < until.0)
     }
 
-    /// The key after a rotation: its tokens so far end after `grace`.
+    /// The key after a rotation: all of its tokens so far end after `grace` at the latest, those of an earlier rotation's grace too.
     ///
     /// # Errors
     /// [`TooManyRotations`] when too many generations are in their grace.
     pub fn rotated(&self, grace: Duration, now: OffsetDateTime, by: &str) -> Result<Self, TooManyRotations> {
         let mut rotated = self.clone();
+        let end = now + grace;
+        rotated.retiring.insert(self.generation, Until(end));
+        rotated.retiring.values_mut().for_each(|until| until.0 = until.0.min(end));
         rotated.retiring.retain(|_, until| now < until.0);
-        if rotated.retiring.len() >= MAX_RETIRING {
+        if rotated.retiring.len() > MAX_RETIRING {
             return Err(TooManyRotations);
-        }
-        if !grace.is_zero() {
-            rotated.retiring.insert(self.generation, Until(now + grace));
         }
         rotated.generation += 1;
         rotated.updated_at = now;
@@ -155,12 +155,14 @@ mod tests {
     }
 
     #[test]
-    fn a_second_rotation_does_not_shorten_the_first_grace() {
+    fn a_second_rotation_can_shorten_the_first_grace_but_not_lengthen_it() {
         let minute = Duration::from_secs(60);
-        let twice = api_key("waste", &[Scope::Ingest]).rotated(2 * minute, NOW, "kari").unwrap();
-        let twice = twice.rotated(minute, NOW + minute / 2, "kari").unwrap();
-        let later = NOW + minute / 2 + minute;
-        assert!(twice.accepts(0, later) && !twice.accepts(1, later) && twice.accepts(2, later));
+        let once = api_key("waste", &[Scope::Ingest]).rotated(minute, NOW, "kari").unwrap();
+        let longer = once.rotated(10 * minute, NOW, "kari").unwrap();
+        assert!(!longer.accepts(0, NOW + minute) && longer.accepts(1, NOW + minute));
+        let ended = longer.rotated(Duration::ZERO, NOW, "kari").unwrap();
+        assert!(!ended.accepts(0, NOW) && !ended.accepts(1, NOW) && !ended.accepts(2, NOW) && ended.accepts(3, NOW));
+        assert!(ended.retiring.is_empty());
     }
 
     #[test]

@@ -9,6 +9,8 @@ pub mod authenticate;
 pub mod body;
 mod claims;
 pub mod edge;
+#[cfg(test)]
+mod external_issuer_tests;
 pub mod fields;
 pub mod key_cache;
 pub mod owner;

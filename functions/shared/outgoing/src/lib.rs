@@ -11,8 +11,8 @@ mod jwk;
 mod names;
 mod oidc;
 mod public_address;
-#[cfg(test)]
-mod test_server;
+#[cfg(any(test, feature = "testing"))]
+pub mod test_server;
 
 pub use allow_list::{AllowList, BadAllowList};
 pub use client::{OutgoingClient, OutgoingFault};

@@ -8,7 +8,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 ///
 /// Sources: <https://www.iana.org/assignments/iana-ipv4-special-registry>, and
 /// <https://www.iana.org/assignments/ipv4-address-space> for multicast.
-const NOT_PUBLIC_V4: [Ipv4Net; 16] = [
+const NOT_PUBLIC_V4: [Ipv4Net; 15] = [
     // "This network", with 0.0.0.0 itself.
     v4([0, 0, 0, 0], 8),
     // Private.
@@ -33,9 +33,8 @@ const NOT_PUBLIC_V4: [Ipv4Net; 16] = [
     v4([198, 18, 0, 0], 15),
     // Multicast.
     v4([224, 0, 0, 0], 4),
-    // Reserved, and broadcast.
+    // Reserved; broadcast is its last address.
     v4([240, 0, 0, 0], 4),
-    v4([255, 255, 255, 255], 32),
 ];
 
 /// The IPv6 block that public addresses are given from (<https://www.iana.org/assignments/ipv6-address-space>).

@@ -1,5 +1,7 @@
 //! An HTTP server for tests: what it answers is set by path, and what it was asked is kept.
 
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test stops at what it did not expect")]
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -23,56 +25,64 @@ struct State {
 }
 
 /// Listens on a port of its own on 127.0.0.1, until it is dropped.
-pub(crate) struct TestServer {
+pub struct TestServer {
     port: u16,
     state: Arc<Mutex<State>>,
     accepting: JoinHandle<()>,
 }
 
 impl TestServer {
-    pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+    /// Listens on any free port.
+    pub async fn start() -> Self {
+        Self::start_on(0).await
+    }
+
+    /// Listens on this port, which must be free.
+    pub async fn start_on(port: u16) -> Self {
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port))).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let state = Arc::<Mutex<State>>::default();
         let accepting = tokio::spawn(accept(listener, state.clone()));
         Self { port, state, accepting }
     }
 
-    pub(crate) fn url(&self, path: &str) -> String {
+    /// The URL of a path.
+    pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    pub(crate) fn port(&self) -> u16 {
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
         self.port
     }
 
     /// Answers 200 with this body, whose end is the connection's.
-    pub(crate) fn serve(&self, path: &str, body: &str) {
+    pub fn serve(&self, path: &str, body: &str) {
         self.answer(path, &format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{body}"), true);
     }
 
     /// Answers with this text and closes the connection.
-    pub(crate) fn serve_raw(&self, path: &str, text: &str) {
+    pub fn serve_raw(&self, path: &str, text: &str) {
         self.answer(path, text, true);
     }
 
     /// Answers with this text, sends no more and leaves the connection open.
-    pub(crate) fn stall_after(&self, path: &str, text: &str) {
+    pub fn stall_after(&self, path: &str, text: &str) {
         self.answer(path, text, false);
     }
 
     /// The paths that were asked for, in order.
-    pub(crate) fn requests(&self) -> Vec<String> {
+    pub fn requests(&self) -> Vec<String> {
         self.state.lock().unwrap().connections.iter().flatten().cloned().collect()
     }
 
     /// How often anybody connected.
-    pub(crate) fn connections(&self) -> usize {
+    pub fn connections(&self) -> usize {
         self.state.lock().unwrap().connections.len()
     }
 
     /// Stops listening.
-    pub(crate) async fn stop(mut self) {
+    pub async fn stop(mut self) {
         self.accepting.abort();
         let _ = (&mut self.accepting).await;
     }

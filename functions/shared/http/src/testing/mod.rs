@@ -1,5 +1,6 @@
 //! For handler tests: a deployment's issuer with a key that is used nowhere else, and requests as API Gateway sends them.
 
+mod oidc;
 mod vault;
 
 use std::sync::Arc;
@@ -21,10 +22,11 @@ use tower::Service;
 
 use crate::authenticate::{Authenticator, Trust};
 
+pub use oidc::TestOidc;
 pub use vault::FakeVault;
 
 /// A P-256 key pair made for these tests (PKCS #8).
-const PRIVATE_KEY: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgVBEc7YvmxTpSD95hc/GRPi4YwoSyr3FzSBCzSyBZ2TGhRANCAARzd646u9BupxNLkjwC836XKWYXamMyq1Fw/4Lijvoih/Rsj9gooj5yBwh33uufNlpqB3y4xGxw7ysYsenagsKA";
+pub(crate) const PRIVATE_KEY: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgVBEc7YvmxTpSD95hc/GRPi4YwoSyr3FzSBCzSyBZ2TGhRANCAARzd646u9BupxNLkjwC836XKWYXamMyq1Fw/4Lijvoih/Rsj9gooj5yBwh33uufNlpqB3y4xGxw7ysYsenagsKA";
 
 /// Issues tokens that [`TestIssuer::authenticator`] accepts.
 #[derive(Debug, Clone)]
