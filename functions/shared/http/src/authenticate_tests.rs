@@ -199,7 +199,8 @@ fn a_header_that_brings_a_key_of_its_own_is_refused() {
     assert!(bench.try_token(&with(&|_| ())).is_ok());
     let url = || Some("https://keys.example.org/jwks.json".to_owned());
     let own = || jsonwebtoken::jwk::Jwk::from_encoding_key(&EncodingKey::from_secret(b"secret"), jsonwebtoken::Algorithm::HS256).ok();
-    let changes: [(&str, &dyn Fn(&mut Header)); 6] = [
+    type Change<'c> = &'c dyn Fn(&mut Header);
+    let changes: [(&str, Change<'_>); 6] = [
         ("jku", &|header| header.jku = url()),
         ("x5u", &|header| header.x5u = url()),
         ("x5c", &|header| header.x5c = Some(vec!["MIIB".to_owned()])),

@@ -40,7 +40,7 @@ impl ExternalClaims {
         self.seconds("exp")
     }
 
-    /// A NumericDate may have a fraction (RFC 7519, 2).
+    /// A `NumericDate` may have a fraction (RFC 7519, 2).
     fn seconds(&self, name: &str) -> Option<i64> {
         let value = self.0.get(name)?;
         // A time that is no number is one that never begins and has already ended.
