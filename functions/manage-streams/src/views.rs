@@ -45,7 +45,9 @@ pub struct StreamOut {
     confidentiality: Confidentiality,
     raw_stream: String,
     processed_stream: String,
-    config: StreamDocument,
+    /// The document as it was posted.
+    #[schema(value_type = StreamDocument)]
+    config: serde_json::Value,
     sinks: Vec<SinkOut>,
     created_at: String,
     created_by: String,
@@ -102,6 +104,7 @@ impl StreamOut {
             key,
             owner,
             ingest_id,
+            posted,
             document,
             resources,
             stack,
@@ -127,7 +130,7 @@ impl StreamOut {
             confidentiality: document.access_rights.confidentiality(),
             raw_stream: resources.raw_stream.clone(),
             processed_stream: resources.processed_stream.clone(),
-            config: document.clone(),
+            config: posted.clone(),
             sinks: sinks.iter().map(|(kind, sink)| SinkOut::new(*kind, sink)).collect(),
             created_at: rfc3339_text(*created_at),
             created_by: created_by.clone(),

@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use domain::access::Caller;
-use domain::document::StreamDocument;
+use domain::document::{Declaration, Leniency, StreamDocument};
 use domain::ids::{InvalidId, Owner, StreamId, StreamKey, Version};
 use domain::record::StreamRecord;
 use http::{StatusCode, header};
@@ -143,12 +143,12 @@ struct Wanted<'b> {
 }
 
 async fn create(context: &Context, caller: &Caller, wanted: Wanted<'_>, success: StatusCode) -> Result<Response, Problem> {
-    let document = match StreamDocument::parse(wanted.document) {
-        Ok(document) => document,
+    let declared = match Declaration::parse(wanted.document, Leniency::Strict) {
+        Ok(declared) => declared,
         // Bento's shape, on every route that takes a document.
         Err(faults) => return Ok((StatusCode::BAD_REQUEST, Json(json!(LintingErrors { linting_errors: faults }))).into_response()),
     };
-    let created = context.provisioning().create_stream(caller, wanted.owner, wanted.key, document).await;
+    let created = context.provisioning().create_stream(caller, wanted.owner, wanted.key, declared).await;
     let record = created.map_err(change_problem)?;
     let location = format!("/streams/{}", record.key);
     Ok((success, [(header::LOCATION, location)], Json(StreamOut::new(&record, context.system.now()))).into_response())

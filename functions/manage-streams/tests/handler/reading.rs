@@ -88,7 +88,7 @@ async fn a_stream_becomes_active_when_its_stack_is_complete() {
     access_rights: "public"
     active: true
     confidentiality: "green"
-    config: {"access_rights":"public","buffer":{"kinesis":{"mode":"provisioned","shards":2}},"input":{"max_event_bytes":260096,"timestamp":"$.time","timestamp_format":"rfc3339"},"metadata":{"team":"waste"},"name":"Refuse trucks"}
+    config: {"access_rights":"public","buffer":{"kinesis":{"shards":2}},"input":{"timestamp":"$.time"},"metadata":{"team":"waste"},"name":"Refuse trucks"}
     created_at: "2026-01-01T00:00:00Z"
     created_by: "tester"
     id: "refuse-trucks"

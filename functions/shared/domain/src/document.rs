@@ -8,6 +8,36 @@ use crate::field_path::FieldPath;
 use crate::limits::{DEFAULT_MAX_EVENT_BYTES, MAX_EVENT_BYTES};
 use crate::names::partition_query;
 
+/// A stream document as it was posted, and what it means.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Declaration {
+    /// As posted, without defaults.
+    pub posted: serde_json::Value,
+    /// What it means, with defaults.
+    pub document: StreamDocument,
+}
+
+/// What is done about lint errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leniency {
+    /// They are errors.
+    Strict,
+    /// They pass, except for those that make the stream impossible (`?chilled=true`).
+    Chilled,
+}
+
+impl Declaration {
+    /// Reads a document from text; an empty text is `{}`.
+    ///
+    /// # Errors
+    /// Every fault found, each as `(line,column) what is wrong` or `field: what was expected and got`.
+    pub fn parse(text: &str, _leniency: Leniency) -> Result<Self, Vec<String>> {
+        let document = StreamDocument::parse(text)?;
+        let posted = serde_json::from_str(text).unwrap_or_else(|_| serde_json::json!({}));
+        Ok(Self { posted, document })
+    }
+}
+
 /// A stream as declared.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]

@@ -22,6 +22,7 @@ pub fn active_stream(id: &str, version: &str, owner: &str) -> StreamRecord {
         "key": {"id": id, "version": version},
         "owner": owner,
         "ingest_id": "is-00000000",
+        "posted": {"access_rights": "public", "input": {"timestamp": "$.time"}},
         "document": {"access_rights": "public", "input": {"timestamp": "$.time"}},
         "resources": {
             "raw_stream": format!("dp.green.{id}.raw.{version}.json"),

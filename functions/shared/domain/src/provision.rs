@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use time::OffsetDateTime;
 
 use crate::access::Caller;
-use crate::document::StreamDocument;
+use crate::document::Declaration;
 use crate::ids::{IngestId, Owner, StreamKey};
 use crate::lifecycle::{Effect, Reconciled, StackNews, StackState, Status};
 use crate::limits::RECONCILE_AFTER;
@@ -129,8 +129,9 @@ impl Provisioning<'_> {
         caller: &Caller,
         owner: Owner,
         key: StreamKey,
-        document: StreamDocument,
+        declared: Declaration,
     ) -> Result<StreamRecord, ChangeFault> {
+        let Declaration { posted, document } = declared;
         let now = self.system.now();
         let confidentiality = document.access_rights.confidentiality();
         let naming = &self.deployment.naming;
@@ -146,6 +147,7 @@ impl Provisioning<'_> {
             key,
             owner,
             ingest_id: IngestId::from_random(self.system.random()),
+            posted,
             document,
             resources,
             stack: StackState::creating(stack_name, now),

@@ -1,5 +1,6 @@
 use super::*;
 use crate::access::{Reach, Scope};
+use crate::document::{Declaration, Leniency};
 use crate::fakes::{FakeStacks, FakeStore, FakeSystem, block_on};
 use crate::lifecycle::StackStatus;
 use crate::names::Naming;
@@ -33,7 +34,7 @@ impl Bench {
     }
 
     fn create(&self) -> Result<StreamRecord, ChangeFault> {
-        let document = StreamDocument::parse(r#"{"metadata": {"team": "waste"}, "input": {"timestamp": "$.time"}}"#).unwrap();
+        let document = declared(r#"{"metadata": {"team": "waste"}, "input": {"timestamp": "$.time"}}"#);
         block_on(self.provisioning().create_stream(&caller(), caller().owner, key(), document))
     }
 
@@ -49,6 +50,10 @@ impl Bench {
         let record = block_on(self.store.load(&Reach::Everyone, &key().id, None)).unwrap()?;
         block_on(self.provisioning().reconcile(record)).unwrap()
     }
+}
+
+fn declared(text: &str) -> Declaration {
+    Declaration::parse(text, Leniency::Strict).unwrap()
 }
 
 fn caller() -> Caller {
@@ -94,7 +99,7 @@ fn an_id_stays_with_its_first_owner_even_when_the_stream_is_gone() {
     bench.stacks.turn_all(StackStatus::DeleteInProgress, StackStatus::DeleteComplete, None);
     assert_eq!(bench.read(), None);
     let other: Owner = "other".parse().unwrap();
-    let taken = block_on(bench.provisioning().create_stream(&caller(), other, key(), StreamDocument::default()));
+    let taken = block_on(bench.provisioning().create_stream(&caller(), other, key(), declared("{}")));
     assert!(matches!(taken, Err(ChangeFault::Exists(_))));
     assert!(bench.create().is_ok(), "its owner can have it again");
 }

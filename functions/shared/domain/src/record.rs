@@ -21,7 +21,9 @@ pub struct StreamRecord {
     pub owner: Owner,
     /// Its opaque name for ingest.
     pub ingest_id: IngestId,
-    /// What was declared.
+    /// What was declared, as it was posted.
+    pub posted: serde_json::Value,
+    /// What that means, with defaults.
     pub document: StreamDocument,
     /// What its stack is made with.
     pub resources: StreamResources,
