@@ -151,7 +151,7 @@ def ephemeral(given: argparse.Namespace) -> int:
         exit_code = run_command(given.command, environment)
         if exit_code != 0 or not given.empty:
             lines = function_logs.collect(deployed)
-            exit_code = exit_code or look_for_tokens(lines)
+            exit_code = exit_code or look_for_tokens(lines, environment["MILLRACE_TOKEN"])
         if exit_code != 0:
             (directory / "functions.log").write_text("\n".join(map(str, lines)), encoding="utf-8")
     finally:
@@ -163,8 +163,11 @@ def ephemeral(given: argparse.Namespace) -> int:
     return exit_code
 
 
-def look_for_tokens(lines: list[function_logs.Line]) -> int:
-    """A canary: whatever the command made the functions do, no token of it may stand in a log."""
+def look_for_tokens(lines: list[function_logs.Line], token: str) -> int:
+    """A canary: whatever the command made the functions do, no token of it may stand in a log. It would find this one."""
+    if not function_logs.TOKEN.search(token):
+        print("looked     for tokens, but would not know one", flush=True)
+        return 1
     functions = {line.function for line in lines}
     if leaking := function_logs.functions_that_leak(lines):
         print(f"looked     through {len(lines)} lines of logs: a token stands in those of {', '.join(leaking)}", flush=True)

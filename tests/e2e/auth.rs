@@ -73,7 +73,12 @@ async fn a_bad_token_is_refused_by_every_function_in_the_same_words() {
         let client = Client::with_authorization(Some(authorization));
         let events = format!("{stream}/events");
         let range = format!("{events}?from_date=2018-02-01&to_date=2018-02-07");
-        for answer in [client.get("/streams").await, client.get(&range).await, client.post(&events, &json!([{}])).await] {
+        for answer in [
+            client.get("/streams").await,
+            client.get("/api-keys").await,
+            client.get(&range).await,
+            client.post(&events, &json!([{}])).await,
+        ] {
             let answer = answer.expect(401);
             assert!(answer.header("www-authenticate").starts_with("Bearer"));
             bodies.push(without_request_id(answer.expect_problem(401)));

@@ -26,7 +26,7 @@ async fn an_external_issuer_s_tokens_are_believed_by_every_function() {
     let client = Client::with_token(&token("rsa", Algorithm::RS256, &json!({})));
     let stream = client.create_stream_with_sink("external", &json!({"input": {"timestamp": "$.time"}})).await;
     assert_eq!(client.get(&stream).await.expect(200).json()["owner"], "external");
-    assert_eq!(client.get(&stream).await.expect(200).json()["created_by"], "kari");
+    assert_eq!(client.get(&stream).await.expect(200).json()["created_by"], "oidc:kari");
     let client = Client::with_token(&token("ec", Algorithm::ES256, &json!({})));
     client.post(&format!("{stream}/events"), &json!([{"time": "2018-02-07T12:00:00Z"}])).await.expect(200);
     client.wait_for_history(&stream, "from_date=2018-02-07&to_date=2018-02-07", 1).await;

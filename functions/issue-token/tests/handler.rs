@@ -155,7 +155,7 @@ async fn a_key_that_is_published_twice_is_one_key() {
 }
 
 #[tokio::test]
-async fn a_token_names_its_key_by_the_keys_thumbprint() {
+async fn a_token_names_its_key_as_the_vault_does() {
     let bench = Bench::new();
     let issued = bench.ask(request()).await.unwrap();
     let header = BASE64_URL_SAFE_NO_PAD.decode(issued.token.reveal().split('.').next().unwrap()).unwrap();

@@ -16,6 +16,9 @@ use crate::authorized_key::{AuthorizedKey, KeyManager};
 use crate::context::Context;
 use crate::views::{ApiKeyIn, ApiKeyOut, JwkSet, RotationIn, TokenIn, TokenOut};
 
+/// API keys of one owner: their list fits one answer (6 MB), whatever their names and patterns. Ours.
+pub const MAX_KEYS_PER_OWNER: usize = 500;
+
 /// The function's router, whole.
 pub fn app(context: Context) -> Router {
     let (authenticator, system) = (context.authenticator.clone(), context.system.clone());
@@ -61,6 +64,7 @@ pub async fn list_keys(
     responses(
         (status = 201, description = "The key", body = ApiKeyOut),
         (status = 400, description = "Fields that are missing, unknown or unusable, each named", body = ProblemBody),
+        (status = 409, description = "The owner has too many keys", body = ProblemBody),
         (status = "default", description = "401, 403, 503", body = ProblemBody),
     ),
     security(("token" = ["manage"])),
@@ -72,6 +76,9 @@ pub async fn create_key(
 ) -> Result<Response, Problem> {
     let ApiKeyIn { name, scopes, streams, owner } = ApiKeyIn::parse(&body)?;
     let owner = caller.acting_for(owner)?;
+    if context.keys.list_keys(&owner).await?.len() >= MAX_KEYS_PER_OWNER {
+        return Err(Problem::conflict(format!("the owner has {MAX_KEYS_PER_OWNER} api keys; delete some first")));
+    }
     let now = context.system.now();
     let key = ApiKey {
         id: ApiKeyId::from_random(context.system.random()),
@@ -87,7 +94,11 @@ pub async fn create_key(
         updated_by: caller.subject,
         revision: 1,
     };
-    context.keys.create_key(&key).await.map_err(write_problem)?;
+    // Its id is new by chance alone; that it is taken is as good as impossible, and worth another try.
+    context.keys.create_key(&key).await.map_err(|fault| match fault {
+        WriteFault::Conflict => Problem::unavailable("the id of a new api key was taken"),
+        WriteFault::Store(fault) => fault.into(),
+    })?;
     let location = format!("/api-keys/{}", key.id);
     let response = (StatusCode::CREATED, [(header::LOCATION, location)], Json(ApiKeyOut::new(&key, now))).into_response();
     Ok(noted(response, &key, &[]))

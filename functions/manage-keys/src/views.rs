@@ -19,7 +19,6 @@ const MAX_PATTERNS: usize = 50;
 
 /// An API key to be made.
 #[derive(Debug, utoipa::ToSchema)]
-#[allow(dead_code, reason = "the fields of `name` and `streams` are read; the schema is for the document")]
 pub struct ApiKeyIn {
     /// For people; 1 to 100 characters.
     #[schema(min_length = 1, max_length = 100)]

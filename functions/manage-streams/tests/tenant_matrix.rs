@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use domain::access::Scope;
+use domain::api_key::ApiKey;
 use domain::fake_objects::{FakeObjects, with_s3_sink};
 use domain::fakes::{FakeApiKeys, FakePublisher, FakeStacks, FakeStore, FakeSystem, active_stream, api_key};
 use domain::history::HistoryLimits;
@@ -246,9 +247,11 @@ impl Bench {
                 self.issuer().sign(&self.claims(&Grant { streams, key: None, ..api_key("waste", &all).grant() }))
             }
             Bearer::Revoked => {
-                let mut grant = api_key("waste", &all).grant();
-                grant.key.as_mut().unwrap().id = "ak-ZZZZZZZZZZ".parse().unwrap();
-                self.issuer().sign(&self.claims(&grant))
+                let key = ApiKey { id: "ak-ZZZZZZZZZZ".parse().unwrap(), ..api_key("waste", &all) };
+                self.api_keys.insert(key.clone());
+                let token = self.issuer().sign(&self.claims(&key.grant()));
+                self.api_keys.revoke(&key.id);
+                token
             }
             Bearer::Rotated => {
                 let key = api_key("waste", &all);

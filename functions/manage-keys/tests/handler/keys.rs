@@ -2,6 +2,7 @@
 
 use domain::access::Scope;
 use insta::assert_snapshot;
+use manage_keys::routes::MAX_KEYS_PER_OWNER;
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, KEYS};
@@ -128,4 +129,18 @@ async fn a_store_that_fails_is_a_503_and_nothing_is_half_done() {
         assert!(!answer.body.to_string().contains("scripted"), "the cause is for the log alone");
     }
     assert_eq!(bench.keys.stored(&id).unwrap().generation, 0);
+}
+
+#[tokio::test]
+async fn an_owner_s_keys_are_limited_so_that_their_list_fits_an_answer() {
+    let bench = Bench::new().await;
+    for _ in 0..MAX_KEYS_PER_OWNER {
+        bench.make_key(&["ingest"]).await;
+    }
+    let wanted = json!({"name": "one too many", "scopes": ["ingest"]});
+    assert_eq!(bench.call("POST", KEYS, Some(&wanted)).await.status, 409);
+    let listed = bench.call("GET", KEYS, None).await.body;
+    let id = listed[0]["id"].as_str().unwrap();
+    assert_eq!(bench.call("DELETE", &format!("{KEYS}/{id}"), None).await.status, 204);
+    assert_eq!(bench.call("POST", KEYS, Some(&wanted)).await.status, 201);
 }

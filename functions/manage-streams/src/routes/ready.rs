@@ -71,7 +71,7 @@ pub async fn get_ready(State(context): State<Context>, caller: Option<Extension<
     }
     let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "a stream or sink has failed");
     let Some(Extension(caller)) = caller else { return Err(problem) };
-    let visible = faulty.iter().filter(|record| caller.reach().covers(&record.owner));
+    let visible = faulty.iter().filter(|record| caller.reach().covers(&record.owner) && caller.may_touch(&record.key.id));
     let named: Vec<_> = visible
         .flat_map(|record| record.parts().map(move |(part, stack)| (record, part, stack)))
         .filter(|(_, _, stack)| stack.status == Status::OperationFailed)

@@ -5,6 +5,7 @@ use std::time::Duration;
 use domain::access::Scope;
 use domain::fakes::active_stream;
 use domain::lifecycle::Status;
+use domain::token::Grant;
 use insta::assert_snapshot;
 use serde_json::json;
 
@@ -114,4 +115,16 @@ async fn the_table_is_asked_at_most_once_in_five_seconds() {
     bench.system.advance(Duration::from_millis(1));
     bench.get("/ready").await;
     assert_eq!(bench.store.calls(), 2);
+}
+
+#[tokio::test]
+async fn a_token_that_is_limited_to_streams_hears_of_those_alone() {
+    let bench = with_faulty_streams();
+    let named = async |pattern: &str| {
+        let streams = Some(vec![pattern.parse().unwrap()]);
+        let grant = Grant { owner: "waste".parse().unwrap(), subject: "kari".into(), scopes: vec![Scope::Read], streams, key: None };
+        let token = bench.issuer.sign(&bench.issuer.claims_for(&grant, bench.system.as_ref()));
+        bench.call_as(Some(&token), "GET", "/ready", None).await.body["faulty"].as_array().map(Vec::len)
+    };
+    assert_eq!((named("refuse-*").await, named("glass-*").await), (Some(1), Some(0)));
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use time::OffsetDateTime;
 
@@ -16,11 +17,16 @@ use crate::token::KeyClaim;
 /// Entries kept at most; beyond them the memory is emptied.
 const MAX_ENTRIES: usize = 10_000;
 
+/// How long after a failure the store is not asked again: an outage is not one slow call a request.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(2);
+
 /// Says whether a token's API key is still good, as of a moment ago.
 pub struct CachedApiKeys {
     reader: Arc<dyn ApiKeyReader>,
     system: Arc<dyn System>,
     entries: Mutex<HashMap<(Owner, ApiKeyId), Entry>>,
+    /// Until when the store is not asked again, since it has just failed.
+    pause_until: Mutex<Option<OffsetDateTime>>,
 }
 
 #[derive(Clone)]
@@ -43,7 +49,7 @@ impl Entry {
 impl CachedApiKeys {
     /// Remembers what `reader` finds.
     pub fn new(reader: Arc<dyn ApiKeyReader>, system: Arc<dyn System>) -> Self {
-        Self { reader, system, entries: Mutex::default() }
+        Self { reader, system, entries: Mutex::default(), pause_until: Mutex::default() }
     }
 
     /// Returns whether the key that a verified token was made with is still good.
@@ -58,10 +64,14 @@ impl CachedApiKeys {
         if let Some(entry) = known.as_ref().filter(|entry| now - entry.loaded_at < API_KEY_CACHE_TTL) {
             return Ok(entry.accepts(claim, now));
         }
+        if self.pause_until.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|end| now < end) {
+            return self.bridge(known, claim, StoreFault::new("the store of api keys did not answer a moment ago"));
+        }
         match self.reader.load_key(&Reach::Owner(owner.clone()), &claim.id).await {
             Ok(key) => {
+                // As old as the question: the answer may have been on its way for a while.
                 let entry = Entry { key: key.map(Arc::new), loaded_at: now };
-                let is_good = entry.accepts(claim, now);
+                let is_good = entry.accepts(claim, self.system.now());
                 let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
                 if entries.len() >= MAX_ENTRIES {
                     entries.clear();
@@ -69,12 +79,18 @@ impl CachedApiKeys {
                 entries.insert(place, entry);
                 Ok(is_good)
             }
-            // A short fault of the store should not refuse everybody.
             Err(fault) => {
-                let usable = known.filter(|entry| now - entry.loaded_at < API_KEY_STALE_LIMIT);
-                usable.map(|entry| entry.accepts(claim, now)).ok_or(fault)
+                *self.pause_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.system.now() + PAUSE_AFTER_FAILURE);
+                self.bridge(known, claim, fault)
             }
         }
+    }
+
+    /// A short fault of the store should not refuse everybody. What counts is the time now, after the store has kept us waiting.
+    fn bridge(&self, known: Option<Entry>, claim: &KeyClaim, fault: StoreFault) -> Result<bool, StoreFault> {
+        let now = self.system.now();
+        let usable = known.filter(|entry| now - entry.loaded_at < API_KEY_STALE_LIMIT);
+        usable.map(|entry| entry.accepts(claim, now)).ok_or(fault)
     }
 }
 
@@ -83,7 +99,6 @@ mod tests {
     use super::*;
     use crate::access::Scope;
     use crate::fakes::{FakeApiKeys, FakeSystem, api_key, block_on};
-    use std::time::Duration;
 
     struct Bench {
         keys: Arc<FakeApiKeys>,
@@ -147,6 +162,24 @@ mod tests {
         bench.system.advance(Duration::from_millis(1));
         assert!(bench.accepts("waste", 0).is_err(), "nobody can say");
         bench.keys.fail_next(0);
+        bench.system.advance(PAUSE_AFTER_FAILURE);
         assert!(bench.accepts("waste", 0).unwrap());
+    }
+
+    #[test]
+    fn a_store_that_fails_slowly_does_not_stretch_the_minute_nor_every_request() {
+        let bench = bench();
+        assert!(bench.accepts("waste", 0).unwrap());
+        bench.keys.fail_next(usize::MAX);
+        bench.keys.take_time(bench.system.clone(), Duration::from_secs(15));
+        bench.system.advance(API_KEY_STALE_LIMIT - Duration::from_secs(16));
+        for _ in 0..10 {
+            assert!(bench.accepts("waste", 0).unwrap());
+        }
+        assert_eq!(bench.keys.calls(), 2, "one slow look for all of them");
+        bench.system.advance(PAUSE_AFTER_FAILURE);
+        assert!(bench.accepts("waste", 0).is_err(), "too old when the store had kept us waiting");
+        assert!(bench.accepts("waste", 0).is_err());
+        assert_eq!(bench.keys.calls(), 3);
     }
 }

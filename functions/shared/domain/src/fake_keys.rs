@@ -1,13 +1,14 @@
 //! Keys in memory: public signing keys, and API keys.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use time::macros::datetime;
 
 use crate::access::{Reach, Scope};
 use crate::api_key::{ApiKey, ApiKeyReader, ApiKeyStore};
-use crate::fakes::lock;
+use crate::fakes::{FakeSystem, lock};
 use crate::ids::{ApiKeyId, Owner};
 use crate::signing::{PublicKey, VerificationKey, VerificationKeys};
 use crate::store::{StoreFault, WriteFault};
@@ -18,6 +19,7 @@ pub struct FakeVerificationKeys {
     keys: Mutex<Vec<VerificationKey>>,
     failures: Mutex<usize>,
     loads: Mutex<usize>,
+    slowness: Slowness,
 }
 
 impl FakeVerificationKeys {
@@ -36,6 +38,11 @@ impl FakeVerificationKeys {
         *lock(&self.failures) = times;
     }
 
+    /// Takes so long for each call from now on.
+    pub fn take_time(&self, system: Arc<FakeSystem>, each: Duration) {
+        *lock(&self.slowness.0) = Some((system, each));
+    }
+
     /// How often the keys were asked for.
     pub fn loads(&self) -> usize {
         *lock(&self.loads)
@@ -46,6 +53,7 @@ impl FakeVerificationKeys {
 impl VerificationKeys for FakeVerificationKeys {
     async fn load(&self) -> Result<Vec<VerificationKey>, StoreFault> {
         *lock(&self.loads) += 1;
+        self.slowness.pass();
         take_failure(&self.failures)?;
         Ok(lock(&self.keys).clone())
     }
@@ -81,6 +89,7 @@ pub struct FakeApiKeys {
     failures: Mutex<usize>,
     conflicts: Mutex<usize>,
     calls: Mutex<usize>,
+    slowness: Slowness,
 }
 
 impl FakeApiKeys {
@@ -109,6 +118,11 @@ impl FakeApiKeys {
         *lock(&self.conflicts) = times;
     }
 
+    /// Takes so long for each call from now on.
+    pub fn take_time(&self, system: Arc<FakeSystem>, each: Duration) {
+        *lock(&self.slowness.0) = Some((system, each));
+    }
+
     /// How many calls were made.
     pub fn calls(&self) -> usize {
         *lock(&self.calls)
@@ -116,6 +130,7 @@ impl FakeApiKeys {
 
     fn called(&self) -> Result<(), StoreFault> {
         *lock(&self.calls) += 1;
+        self.slowness.pass();
         take_failure(&self.failures)
     }
 
@@ -165,6 +180,18 @@ impl ApiKeyStore for FakeApiKeys {
         self.called()?;
         self.revoke(&key.id);
         Ok(())
+    }
+}
+
+/// How long a call takes.
+#[derive(Debug, Default)]
+struct Slowness(Mutex<Option<(Arc<FakeSystem>, Duration)>>);
+
+impl Slowness {
+    fn pass(&self) {
+        if let Some((system, each)) = lock(&self.0).as_ref() {
+            system.advance(*each);
+        }
     }
 }
 

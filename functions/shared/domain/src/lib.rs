@@ -38,4 +38,3 @@ pub mod store;
 pub mod stream_cache;
 pub mod system;
 pub mod token;
-mod token_encoding;

@@ -1,4 +1,4 @@
-//! Every limit, once, with its unit and its source.
+//! The limits of events and streams, each once, with its unit and its source. Limits of one module alone stand there.
 
 use std::time::Duration;
 

@@ -67,9 +67,9 @@ pub trait SigningKeyPublisher: Send + Sync {
 /// Signs with a key that never leaves its vault.
 #[async_trait::async_trait]
 pub trait TokenSigner: Send + Sync {
-    /// Returns the public key as a DER `SubjectPublicKeyInfo`.
-    async fn public_key_der(&self) -> Result<Vec<u8>, StoreFault>;
+    /// Returns the public half of the key.
+    async fn public_key(&self) -> Result<PublicKey, StoreFault>;
 
-    /// Signs `message` with ECDSA P-256 and SHA-256; returns the DER signature.
-    async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, StoreFault>;
+    /// Signs `message` with ECDSA P-256 and SHA-256; returns the signature's two halves (RFC 7518, 3.4).
+    async fn sign(&self, message: &[u8]) -> Result<[u8; 64], StoreFault>;
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
@@ -13,7 +15,6 @@ use crate::record::rfc3339_text;
 use crate::signing::{Issuer, SigningKeyPublisher, TokenSigner};
 use crate::store::StoreFault;
 use crate::system::System;
-use crate::token_encoding::{base64url, public_key, raw_signature};
 
 /// The longest life of a token, in days.
 pub const MAX_TOKEN_DAYS: u32 = 365;
@@ -166,12 +167,12 @@ impl TokenIssuer {
     pub async fn issue(&self, grant: &Grant, days: TokenDays) -> Result<IssuedToken, StoreFault> {
         let id = format!("{:016x}{:016x}", self.system.random(), self.system.random());
         let claims = grant.claims(&self.issuer, days, self.system.now(), id);
-        let key = public_key(&self.signer.public_key_der().await?)?;
+        let key = self.signer.public_key().await?;
         self.keys.publish(&key).await?;
         let header = base64url(json!({"alg": "ES256", "kid": key.kid, "typ": "JWT"}).to_string().as_bytes());
         let body = base64url(json!(claims).to_string().as_bytes());
         let message = format!("{header}.{body}");
-        let signature = raw_signature(&self.signer.sign(message.as_bytes()).await?)?;
+        let signature = self.signer.sign(message.as_bytes()).await?;
         let expires_at = OffsetDateTime::from_unix_timestamp(claims.exp).unwrap_or(OffsetDateTime::UNIX_EPOCH);
         Ok(IssuedToken {
             token: Secret(format!("{message}.{}", base64url(&signature))),
@@ -179,4 +180,9 @@ impl TokenIssuer {
             id: claims.jti,
         })
     }
+}
+
+/// Encodes without padding, as JWTs do (RFC 7515, 2).
+fn base64url(bytes: &[u8]) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }

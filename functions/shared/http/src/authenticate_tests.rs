@@ -145,7 +145,7 @@ fn old_keys_are_kept_while_the_store_fails() {
     assert_eq!(bearer(&second).unwrap_err().status(), 503, "nobody can say whether it is good");
 
     bench.keys.fail_next(0);
-    bench.system.advance(PAUSE_AFTER_FAILURE);
+    bench.system.advance(OWN_KEYS.window);
     assert!(bearer(&second).is_ok());
     assert_eq!(bearer(&bench.issuer).unwrap_err().status(), 401, "the store says that it is gone");
 }
@@ -172,6 +172,12 @@ fn an_outage_is_not_one_look_a_request() {
         assert!(bench.try_token(&bench.issuer.sign(&bench.claims())).is_ok());
     }
     assert_eq!(bench.keys.loads(), 2, "at cold start, and once since");
+    bench.keys.take_time(bench.system.clone(), Duration::from_secs(15));
+    bench.system.advance(OWN_KEYS.window);
+    for _ in 0..50 {
+        assert!(bench.try_token(&bench.issuer.sign(&bench.claims())).is_ok());
+    }
+    assert_eq!(bench.keys.loads(), 3, "nor when each look takes long");
 }
 
 #[test]
@@ -240,5 +246,16 @@ fn whether_a_key_was_revoked_is_never_guessed() {
     bench.api_keys.fail_next(1);
     let token = bench.issuer.sign(&bench.issuer.claims_for(&key.grant(), bench.system.as_ref()));
     assert_eq!(bench.try_token(&token).unwrap_err().status(), 503);
+    bench.system.advance(Duration::from_secs(2));
     assert!(bench.try_token(&token).is_ok());
+}
+
+#[test]
+fn another_deployment_s_key_under_our_key_s_name_signs_nothing() {
+    let bench = bench();
+    let claims = bench.claims();
+    let mut header = Header::new(jsonwebtoken::Algorithm::ES256);
+    header.kid = Some(bench.issuer.kid.clone());
+    let other = EncodingKey::from_ec_der(&base64::Engine::decode(&base64::prelude::BASE64_STANDARD, crate::testing::OTHER_KEY).unwrap());
+    assert_eq!(bench.try_token(&encode(&header, &claims, &other).unwrap()).unwrap_err().status(), 401);
 }

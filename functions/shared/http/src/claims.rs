@@ -18,12 +18,15 @@ pub(crate) fn own_caller(claims: Claims) -> Result<Caller, Problem> {
     with_a_scope(Caller { subject: claims.sub, owner: claims.owner, scopes, streams: claims.streams, api_key })
 }
 
+/// Begins the subject of every caller whom an external issuer vouches for.
+const EXTERNAL_MARK: &str = "oidc:";
+
 /// Every claim of an external issuer's token.
 ///
 /// | what | claim |
 /// |---|---|
 /// | owner | the one that the deployment names (`OidcOwnerClaim`) |
-/// | subject | `sub` |
+/// | subject | `oidc:` and `sub` |
 /// | scopes | the words `manage`, `ingest` and `read` in `scope` (a text with spaces, or a list) and in `resource_access.{audience}.roles` |
 /// | streams | `streams`, a list of patterns, if there is one |
 #[derive(Debug, Deserialize)]
@@ -60,7 +63,9 @@ impl ExternalClaims {
         }
         let owner = self.text(owner_claim).ok_or_else(|| Problem::unauthorized(format!("no text in claim {owner_claim}")))?;
         let owner = owner.parse().map_err(|error| Problem::unauthorized(format!("claim {owner_claim}: {error}")))?;
-        let subject = self.text("sub").ok_or_else(|| Problem::unauthorized("no subject"))?.chars().take(100).collect();
+        let subject = self.text("sub").ok_or_else(|| Problem::unauthorized("no subject"))?;
+        // Marked, so that nobody outside can look like one of our API keys or operators in `updated_by`.
+        let subject = format!("{EXTERNAL_MARK}{}", subject.chars().take(100).collect::<String>());
         let scope = self.0.get("scope");
         let listed = scope.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
         let spoken = scope.and_then(Value::as_str).into_iter().flat_map(|text| text.split(' '));
@@ -111,7 +116,7 @@ mod tests {
         let roles = json!({"sub": "kari", "owner": "waste", "scope": "openid",
             "resource_access": {"millrace": {"roles": ["manage", "uma"]}, "other": {"roles": ["read"]}}});
         let found = caller(roles).unwrap();
-        assert_eq!((found.owner.as_str(), found.subject.as_str(), found.scopes), ("waste", "kari", vec![Scope::Manage]));
+        assert_eq!((found.owner.as_str(), found.subject.as_str(), found.scopes), ("waste", "oidc:kari", vec![Scope::Manage]));
     }
 
     #[test]

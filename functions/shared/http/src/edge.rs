@@ -74,22 +74,37 @@ async fn unrouted(request: Request) -> Problem {
 /// Lets a request pass when its token allows what the route table asks.
 async fn require_scope(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().and_then(|path| route_table::find(path.as_str(), request.method()));
-    // A method that the path does not have needs no token to be told so.
-    let Some(route) = route else { return next.run(request).await };
+    // What the table does not know is not served, whatever a router says; a wrong method needs no token to be told so.
+    let Some(route) = route else { return route_table::unrouted(request.uri().path()).into_response() };
     let authorization = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
     let authenticated = edge.authenticator.authenticate(authorization).await;
     let authenticated = authenticated.and_then(|caller| require_tenant(request.headers(), caller));
     match (route.scope, authenticated) {
         (Some(scope), Ok(caller)) if !caller.may(scope) => {
-            return Problem::new(StatusCode::FORBIDDEN, format!("expected a token with scope {}", scope.as_str())).into_response();
+            Problem::new(StatusCode::FORBIDDEN, format!("expected a token with scope {}", scope.as_str())).into_response()
         }
         (_, Ok(caller)) => {
+            let named = CallerFields::new(&caller);
             request.extensions_mut().insert(caller);
+            let mut response = next.run(request).await;
+            response.extensions_mut().insert(named);
+            response
         }
-        (Some(_), Err(problem)) => return problem.into_response(),
-        (None, Err(_)) => {}
+        (Some(_), Err(problem)) => problem.into_response(),
+        (None, Err(_)) => next.run(request).await,
     }
-    next.run(request).await
+}
+
+/// Who called, for the log line.
+#[derive(Debug, Clone)]
+struct CallerFields(Vec<(&'static str, String)>);
+
+impl CallerFields {
+    fn new(caller: &Caller) -> Self {
+        let mut fields = vec![("caller.owner", caller.owner.to_string())];
+        fields.extend(caller.api_key.as_ref().map(|id| ("api_key.id", id.to_string())));
+        Self(fields)
+    }
 }
 
 /// Amperity's clients may say which tenant they mean; it must be the token's.
@@ -121,7 +136,8 @@ async fn around(State(edge): State<Edge>, mut request: Request, next: Next) -> R
     if let Some(cause) = problem.as_ref().and_then(Problem::cause) {
         line.field("error", cause);
     }
-    for (name, value) in measures.fields {
+    let caller = response.extensions_mut().remove::<CallerFields>();
+    for (name, value) in caller.into_iter().flat_map(|caller| caller.0).chain(measures.fields) {
         line.field(name, value);
     }
     for (name, unit, value) in measures.metrics {

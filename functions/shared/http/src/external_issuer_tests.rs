@@ -71,7 +71,7 @@ async fn tokens_with_either_algorithm_name_their_caller() {
     let bench = Bench::new().await;
     for key in [EC, RSA] {
         let caller = bench.verify(&bench.token(key, &json!({}))).await.unwrap();
-        assert_eq!((caller.owner.as_str(), caller.subject.as_str(), caller.scopes), ("waste", "kari", vec![Scope::Read]));
+        assert_eq!((caller.owner.as_str(), caller.subject.as_str(), caller.scopes), ("waste", "oidc:kari", vec![Scope::Read]));
     }
     assert_eq!(bench.oidc.fetches(), 1);
 }
@@ -171,7 +171,7 @@ async fn an_outage_is_bridged_for_a_while_and_is_no_401() {
     bench.system.advance(Duration::from_millis(1));
     assert_eq!(bench.status(EC).await, 503);
     bench.oidc.publish(&[EC]);
-    bench.system.advance(Duration::from_secs(1));
+    bench.system.advance(EXTERNAL_KEYS.window);
     assert_eq!(bench.status(EC).await, 200);
 }
 

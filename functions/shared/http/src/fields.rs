@@ -5,8 +5,11 @@ use serde_json::{Map, Value};
 
 use crate::problem::{FieldError, Problem, pointer};
 
-/// Characters of one fault's description.
+/// Characters of one fault's description, and of the name that it is about.
 const MAX_DETAIL: usize = 300;
+
+/// Faults that are named; who sends more will find the rest with the next try.
+const MAX_FAULTS: usize = 20;
 
 /// Collects the faults of a body's fields while they are read.
 #[derive(Debug)]
@@ -50,7 +53,10 @@ impl Fields {
     /// Notes a fault of a field that can be read but not be used.
     pub fn fault(&mut self, name: &str, detail: &str) {
         // What a caller sent is echoed cut, so that an error never outgrows its cause.
-        self.errors.push(FieldError { pointer: pointer(name), detail: detail.chars().take(MAX_DETAIL).collect() });
+        if self.errors.len() < MAX_FAULTS {
+            let cut = |text: &str| text.chars().take(MAX_DETAIL).collect::<String>();
+            self.errors.push(FieldError { pointer: pointer(&cut(name)), detail: cut(detail) });
+        }
     }
 
     /// Gives `read` when every field was there, readable and known.
@@ -58,7 +64,7 @@ impl Fields {
     /// # Errors
     /// 400 with every fault.
     pub fn finish<T>(mut self, read: Option<T>) -> Result<T, Problem> {
-        let unknown: Vec<String> = self.members.keys().cloned().collect();
+        let unknown: Vec<String> = self.members.keys().take(MAX_FAULTS).cloned().collect();
         for name in unknown {
             self.fault(&name, "unknown field");
         }
@@ -107,5 +113,13 @@ mod tests {
         assert_eq!(pointers(r#"{"name": null}"#), ["/name"]);
         assert_eq!(pointers("[]"), [""]);
         assert!(read("{").unwrap_err().status() == 400);
+    }
+
+    #[test]
+    fn an_error_never_outgrows_its_cause() {
+        let many: Vec<String> = (0..10_000).map(|n| format!(r#""{n}":0"#)).collect();
+        assert_eq!(errors(&format!(r#"{{"name":"a",{}}}"#, many.join(","))).as_array().map(Vec::len), Some(MAX_FAULTS));
+        let long = format!(r#"{{"name":"a","{}":0}}"#, "n".repeat(100_000));
+        assert!(errors(&long).to_string().len() < 1_000);
     }
 }

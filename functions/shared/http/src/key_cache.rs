@@ -11,7 +11,7 @@ use tokio::sync::RwLock;
 
 use crate::problem::Problem;
 
-/// How long after a failure the keys are not asked for again.
+/// How long after a failure the keys are not asked for again while none is known. When some are, it is the window.
 pub(crate) const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// How long keys are believed.
@@ -115,13 +115,15 @@ impl KeyCache {
             Ok(loaded) => {
                 state.keys = loaded.into_iter().filter_map(|key| decoding_key(&key).map(|decoded| (key, decoded))).collect();
                 state.loaded_at = Some(now);
-                state.next_look = Some(now + self.times.window);
+                state.next_look = Some(self.system.now() + self.times.window);
                 state.last_fault = None;
             }
             Err(fault) => {
                 let cause = fault.chain();
                 tracing::warn!(error = cause, "could not load an issuer's keys");
-                state.next_look = Some(now + PAUSE_AFTER_FAILURE);
+                // From the end of the failure, which may have taken its time.
+                let pause = if state.keys.is_empty() { PAUSE_AFTER_FAILURE } else { self.times.window };
+                state.next_look = Some(self.system.now() + pause);
                 state.last_fault = Some(cause);
             }
         }

@@ -70,6 +70,8 @@ impl OutgoingClient {
             .tls_backend_rustls()
             // A proxy would look names up where no guard stands.
             .no_proxy()
+            // Calls are far apart, and a connection that was kept through a freeze of the function is dead without knowing it.
+            .pool_max_idle_per_host(0)
             .redirect(redirect::Policy::none())
             .connect_timeout(timeouts.connect)
             .timeout(timeouts.total)

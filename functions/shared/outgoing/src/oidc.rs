@@ -60,7 +60,8 @@ impl OidcKeys {
             return Ok(jwks_uri);
         }
         let base = self.issuer.strip_suffix('/').unwrap_or(&self.issuer);
-        let document: DiscoveryDocument = self.document(&format!("{base}/.well-known/openid-configuration")).await?;
+        let document: DiscoveryDocument =
+            self.document("the discovery document", &format!("{base}/.well-known/openid-configuration")).await?;
         // Whoever answers in another issuer's name must not vouch for this one's tokens (section 4.3).
         if document.issuer != self.issuer {
             return Err(StoreFault::new(format!(
@@ -78,18 +79,20 @@ impl OidcKeys {
     }
 
     async fn keys(&self, jwks_uri: &str) -> Result<Vec<VerificationKey>, StoreFault> {
-        let set: KeySet = self.document(jwks_uri).await?;
+        let set: KeySet = self.document("the keys", jwks_uri).await?;
         if set.keys.len() > MAX_KEYS {
             return Err(StoreFault::new(format!("expected at most {MAX_KEYS} keys of {:?}, got {}", self.issuer, set.keys.len())));
         }
         Ok(set.keys.iter().filter_map(usable_key).collect())
     }
 
-    async fn document<T: DeserializeOwned>(&self, url: &str) -> Result<T, StoreFault> {
+    /// Neither a fault nor a log repeats the URL.
+    async fn document<T: DeserializeOwned>(&self, what: &str, url: &str) -> Result<T, StoreFault> {
         let fetched = self.client.get(url, MAX_DOCUMENT_BYTES).await;
-        let body = fetched.map_err(|fault| StoreFault { message: format!("could not get {url:?}"), source: Some(fault.into()) })?;
+        let body = fetched
+            .map_err(|fault| StoreFault { message: format!("could not get {what} of the external issuer"), source: Some(fault.into()) })?;
         let parsed = serde_json::from_slice(&body);
-        parsed.map_err(|error| StoreFault { message: format!("could not read the answer of {url:?}"), source: Some(error.into()) })
+        parsed.map_err(|error| StoreFault { message: format!("could not read {what} of the external issuer"), source: Some(error.into()) })
     }
 
     fn discovered(&self) -> MutexGuard<'_, Option<Discovered>> {

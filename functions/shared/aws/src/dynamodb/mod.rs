@@ -17,8 +17,15 @@ mod lookups;
 mod streams;
 mod transaction;
 
+use std::time::Duration;
+
 use aws_config::SdkConfig;
+use aws_config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::Client;
+
+/// How long one try of a call may take, and the call with all of its tries. It stands in the way of a request, and usually takes milliseconds.
+const ATTEMPT_TIME: Duration = Duration::from_secs(2);
+const CALL_TIME: Duration = Duration::from_secs(6);
 
 /// The table.
 #[derive(Debug, Clone)]
@@ -30,6 +37,8 @@ pub struct Table {
 impl Table {
     /// Uses the table of this name.
     pub fn new(config: &SdkConfig, name: String) -> Self {
-        Self { client: Client::new(config), name }
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIME).operation_timeout(CALL_TIME);
+        let config = aws_sdk_dynamodb::config::Builder::from(config).timeout_config(timeouts.build());
+        Self { client: Client::from_conf(config.build()), name }
     }
 }

@@ -23,10 +23,13 @@ use tower::Service;
 use crate::authenticate::{Authenticator, Trust};
 
 pub use oidc::TestOidc;
-pub use vault::FakeVault;
+pub use vault::{FakeVault, THUMBPRINT};
 
 /// A P-256 key pair made for these tests (PKCS #8).
 pub(crate) const PRIVATE_KEY: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgVBEc7YvmxTpSD95hc/GRPi4YwoSyr3FzSBCzSyBZ2TGhRANCAARzd646u9BupxNLkjwC836XKWYXamMyq1Fw/4Lijvoih/Rsj9gooj5yBwh33uufNlpqB3y4xGxw7ysYsenagsKA";
+
+/// Another one.
+pub(crate) const OTHER_KEY: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg8BujuE1Q97ZtwQizrcR5ccCrnYBworEVG3koS5pNWu2hRANCAAQDixWWzZi/XiDfh+qdRUSI74g3WDYNfN6jzDUpRYB/pnjGOIRzFm35TmRo79i8IjPaWi7VATFVtikT6keJwtIM";
 
 /// Issues tokens that [`TestIssuer::authenticator`] accepts.
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use outgoing::test_server::TestServer;
 use serde_json::{Value, json};
 
-use super::PRIVATE_KEY;
+use super::OTHER_KEY;
 
 /// An RSA key of 2048 bits made for these tests (PKCS #1).
 const RSA_KEY: &str = include_str!("../../fixtures/rsa-test-key.b64");
@@ -83,7 +83,7 @@ impl TestOidc {
 fn encoding_key(algorithm: Algorithm) -> EncodingKey {
     let decoded = |text: &str| BASE64_STANDARD.decode(text.trim()).unwrap_or_default();
     match algorithm {
-        Algorithm::ES256 => EncodingKey::from_ec_der(&decoded(PRIVATE_KEY)),
+        Algorithm::ES256 => EncodingKey::from_ec_der(&decoded(OTHER_KEY)),
         _ => EncodingKey::from_rsa_der(&decoded(RSA_KEY)),
     }
 }

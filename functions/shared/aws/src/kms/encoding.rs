@@ -1,9 +1,9 @@
 //! From KMS's encodings (DER) to those of JWTs (RFC 7515, RFC 7517, RFC 7518).
 
-use crate::signing::PublicKey;
-use crate::store::StoreFault;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use domain::signing::PublicKey;
+use domain::store::StoreFault;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -17,7 +17,7 @@ const P256_PREFIX: [u8; 27] = [
 const HALF: usize = 32;
 
 /// Encodes without padding, as JWTs do.
-pub(crate) fn base64url(bytes: &[u8]) -> String {
+fn base64url(bytes: &[u8]) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
@@ -25,7 +25,7 @@ pub(crate) fn base64url(bytes: &[u8]) -> String {
 ///
 /// # Errors
 /// It is of another kind.
-pub(crate) fn public_key(der: &[u8]) -> Result<PublicKey, StoreFault> {
+pub(super) fn public_key(der: &[u8]) -> Result<PublicKey, StoreFault> {
     let point = der.strip_prefix(&P256_PREFIX).filter(|point| point.len() == 2 * HALF);
     let point = point.ok_or_else(|| StoreFault::new("the signing key is not a P-256 key"))?;
     let (x, y) = (base64url(&point[..HALF]), base64url(&point[HALF..]));
@@ -38,7 +38,7 @@ pub(crate) fn public_key(der: &[u8]) -> Result<PublicKey, StoreFault> {
 ///
 /// # Errors
 /// It is no such signature.
-pub(crate) fn raw_signature(der: &[u8]) -> Result<[u8; 2 * HALF], StoreFault> {
+pub(super) fn raw_signature(der: &[u8]) -> Result<[u8; 2 * HALF], StoreFault> {
     let malformed = || StoreFault::new("kms gave a malformed signature");
     let (sequence, rest) = element(der, 0x30).ok_or_else(malformed)?;
     let (r, after) = element(sequence, 0x02).ok_or_else(malformed)?;
