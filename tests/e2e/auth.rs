@@ -17,6 +17,7 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("POST", "/api-keys/ak-0000000000/tokens", r#"{"expires_in_days": 1}"#),
     ("POST", "/api-keys/ak-0000000000/rotate", ""),
     ("GET", "/streams", ""),
+    ("POST", "/streams/lint", "{}"),
     ("POST", "/streams/{id}", "{}"),
     ("GET", "/streams/{id}", ""),
     ("DELETE", "/streams/{id}", ""),

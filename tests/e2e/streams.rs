@@ -113,12 +113,34 @@ async fn a_document_with_faults_is_refused_with_their_places() {
     };
 
     let unknown = linting_errors("{\n  \"nope\": 1\n}").await;
-    assert!(unknown.len() == 1 && unknown[0].starts_with("(2,8) ") && unknown[0].contains("nope"), "{unknown:?}");
-    let malformed = linting_errors("{\"name\": \"a\",\n}").await;
-    assert!(malformed.len() == 1 && malformed[0].starts_with("(2,1) "), "{malformed:?}");
+    assert!(unknown.len() == 1 && unknown[0].starts_with("(2,3) ") && unknown[0].contains("nope"), "{unknown:?}");
+    let malformed = linting_errors("{\"name\": \"a\"\n\"input\": {}}").await;
+    assert!(malformed.len() == 1 && malformed[0].starts_with("(2,"), "{malformed:?}");
     let values = linting_errors(r#"{"input": {"max_event_bytes": 0}, "buffer": {"kinesis": {"shards": 501}}}"#).await;
     assert_eq!(values.len(), 2, "every fault at once: {values:?}");
     client.get(&path).await.expect_problem(404);
+}
+
+#[tokio::test]
+async fn a_document_can_be_yaml_and_be_checked_before() {
+    let client = Client::new();
+    let path = format!("/streams/{}/1", unique_id("yaml"));
+    let good = "name: Refuse trucks\naccess_rights: public\nbuffer:\n  kinesis: {shards: 2}\n";
+    assert_eq!(client.post_text("/streams/lint", good).await.expect(200).json(), json!({"linting_errors": []}));
+    let bad = client.post_text("/streams/lint", "nmae: Refuse trucks\n").await.expect(400).json();
+    assert_eq!(bad, json!({"linting_errors": ["(1,1) field nmae not recognised, did you mean name?"]}));
+
+    client.post_text(&path, "nope: 1\n").await.expect(400);
+    client.post_text(&format!("{path}?chilled=true"), &format!("{good}nope: 1\n")).await.expect(201);
+    client.wait_active(&path).await;
+    let config = client.get(&path).await.expect(200).json()["config"].clone();
+    let posted = json!({"name": "Refuse trucks", "access_rights": "public", "buffer": {"kinesis": {"shards": 2}}, "nope": 1});
+    assert_eq!(config, posted, "as it was posted");
+
+    client.post("/streams/lint/1", &json!({})).await.expect_problem(400);
+    let schema = Client::with_authorization(None).get("/streams/schema.json").await.expect(200);
+    assert_eq!(schema.header("content-type"), "application/schema+json");
+    assert_eq!(schema.json()["properties"]["input"]["$ref"], "#/$defs/Input");
 }
 
 #[tokio::test]

@@ -1,11 +1,12 @@
 //! The routes, a file for each kind of thing.
 
+pub mod documents;
 pub mod ready;
 pub mod sinks;
 pub mod streams;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 use domain::lifecycle::Status;
 use domain::limits::RETRY_AFTER_STACK;
 use domain::provision::ChangeFault;
@@ -21,6 +22,8 @@ pub fn app(context: Context) -> Router {
     let routes = Router::new()
         .route("/ready", get(ready::get_ready))
         .route("/streams", get(streams::list_streams))
+        .route("/streams/lint", post(documents::lint_document))
+        .route("/streams/schema.json", get(documents::get_schema))
         .route("/streams/{id}", get(streams::get_stream).post(streams::create_first_version).delete(streams::delete_stream))
         .route("/streams/{id}/{version}", get(streams::get_version).post(streams::create_version).delete(streams::delete_version))
         .route("/streams/{id}/{version}/sinks", get(sinks::list_sinks).post(sinks::enable_sink))
@@ -57,6 +60,8 @@ fn change_problem(fault: ChangeFault) -> Problem {
 #[derive(utoipa::OpenApi)]
 #[openapi(paths(
     ready::get_ready,
+    documents::lint_document,
+    documents::get_schema,
     streams::list_streams,
     streams::create_first_version,
     streams::get_stream,

@@ -2,19 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use domain::access::Caller;
-use domain::document::{Declaration, Leniency, StreamDocument};
+use domain::declaration::{Declaration, Leniency};
+use domain::document::StreamDocument;
 use domain::ids::{InvalidId, Owner, StreamId, StreamKey, Version};
 use domain::record::StreamRecord;
 use http::{StatusCode, header};
 use http_edge::stream::require_touch;
 use http_edge::{ActingOwner, AuthorizedStream, DocumentBody, Problem, ProblemBody};
-use serde_json::json;
 
 use crate::context::Context;
+use crate::routes::documents::{leniency, refused};
 use crate::routes::{change_problem, current};
 use crate::views::{LintingErrors, StreamOut, StreamSummary};
 
@@ -65,8 +66,9 @@ pub async fn list_streams(
     params(
         ("id", description = "The stream's id", example = "refuse-trucks"),
         ("owner" = Option<String>, Query, description = "An admin may name another owner"),
+        ("chilled" = Option<bool>, Query, description = "`true` lets lint errors pass that do not make the stream impossible"),
     ),
-    request_body(content = StreamDocument, description = "The stream document; `{}` is a valid one"),
+    request_body(content = StreamDocument, description = "The stream document, JSON or YAML; `{}` is a valid one"),
     responses(
         (status = 200, description = "Its stack is being created", body = StreamOut),
         (status = 400, description = "A bad id (problem+json), or faults in the document", body = LintingErrors),
@@ -80,15 +82,16 @@ pub async fn create_first_version(
     Extension(caller): Extension<Caller>,
     ActingOwner(owner): ActingOwner,
     Path(id): Path<String>,
+    RawQuery(query): RawQuery,
     DocumentBody(body): DocumentBody,
 ) -> Result<Response, Problem> {
-    let id: StreamId = id.parse().map_err(|error| bad_id("/id", &error))?;
+    let id = new_id(&id)?;
     require_touch(&caller, &id)?;
     if let Some(existing) = existing(&context, &caller, &id, None).await? {
         return Err(Problem::conflict(format!("stream {} already exists", existing.key)));
     }
     let key = StreamKey { id, version: Version::first() };
-    create(&context, &caller, Wanted { owner, key, document: &body }, StatusCode::OK).await
+    create(&context, &caller, Wanted { owner, key, document: &body, leniency: leniency(query.as_deref()) }, StatusCode::OK).await
 }
 
 /// Declares a version of a stream.
@@ -100,8 +103,9 @@ pub async fn create_first_version(
         ("id", description = "The stream's id", example = "refuse-trucks"),
         ("version", description = "One to three numbers", example = "1"),
         ("owner" = Option<String>, Query, description = "An admin may name another owner"),
+        ("chilled" = Option<bool>, Query, description = "`true` lets lint errors pass that do not make the stream impossible"),
     ),
-    request_body(content = StreamDocument, description = "The stream document; `{}` is a valid one"),
+    request_body(content = StreamDocument, description = "The stream document, JSON or YAML; `{}` is a valid one"),
     responses(
         (status = 201, description = "Its stack is being created", body = StreamOut),
         (status = 400, description = "A bad id or version (problem+json), or faults in the document", body = LintingErrors),
@@ -115,16 +119,17 @@ pub async fn create_version(
     Extension(caller): Extension<Caller>,
     ActingOwner(owner): ActingOwner,
     Path((id, version)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
     DocumentBody(body): DocumentBody,
 ) -> Result<Response, Problem> {
-    let id: StreamId = id.parse().map_err(|error| bad_id("/id", &error))?;
+    let id = new_id(&id)?;
     require_touch(&caller, &id)?;
     let version: Version = version.parse().map_err(|error| bad_id("/version", &error))?;
     if let Some(existing) = existing(&context, &caller, &id, Some(&version)).await? {
         return Err(Problem::conflict(format!("stream {} already exists", existing.key)));
     }
     let key = StreamKey { id, version };
-    create(&context, &caller, Wanted { owner, key, document: &body }, StatusCode::CREATED).await
+    create(&context, &caller, Wanted { owner, key, document: &body, leniency: leniency(query.as_deref()) }, StatusCode::CREATED).await
 }
 
 /// What holds the place of a new stream. One whose deletion is over does not, though no news of it may have come.
@@ -140,18 +145,30 @@ struct Wanted<'b> {
     owner: Owner,
     key: StreamKey,
     document: &'b str,
+    leniency: Leniency,
 }
 
 async fn create(context: &Context, caller: &Caller, wanted: Wanted<'_>, success: StatusCode) -> Result<Response, Problem> {
-    let declared = match Declaration::parse(wanted.document, Leniency::Strict) {
+    let declared = match Declaration::parse(wanted.document, wanted.leniency) {
         Ok(declared) => declared,
-        // Bento's shape, on every route that takes a document.
-        Err(faults) => return Ok((StatusCode::BAD_REQUEST, Json(json!(LintingErrors { linting_errors: faults }))).into_response()),
+        Err(faults) => return Ok(refused(faults)),
     };
     let created = context.provisioning().create_stream(caller, wanted.owner, wanted.key, declared).await;
     let record = created.map_err(change_problem)?;
     let location = format!("/streams/{}", record.key);
     Ok((success, [(header::LOCATION, location)], Json(StreamOut::new(&record, context.system.now()))).into_response())
+}
+
+/// An id that a new stream may have.
+fn new_id(text: &str) -> Result<StreamId, Problem> {
+    let id: StreamId = text.parse().map_err(|error| bad_id("/id", &error))?;
+    match id.reserved() {
+        None => Ok(id),
+        Some(route) => {
+            let detail = format!("stream id {text:?} stands for a route, {route}; choose another");
+            Err(Problem::bad_request(detail.clone()).with_error("/id", detail))
+        }
+    }
 }
 
 fn bad_id(pointer: &str, error: &InvalidId) -> Problem {

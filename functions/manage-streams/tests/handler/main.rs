@@ -6,6 +6,7 @@ mod access;
 mod bench;
 mod creation;
 mod deletion;
+mod documents;
 mod faults;
 mod races;
 mod readiness;

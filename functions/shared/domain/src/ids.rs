@@ -83,6 +83,13 @@ text_id!(
     }
 );
 
+impl StreamId {
+    /// The route that an id would stand in the way of, if there is one: no stream may have it.
+    pub fn reserved(&self) -> Option<&'static str> {
+        (self.as_str() == "lint").then_some("POST /streams/lint")
+    }
+}
+
 text_id!(
     /// The tenant that a token speaks for.
     Owner,

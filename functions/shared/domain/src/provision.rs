@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use time::OffsetDateTime;
 
 use crate::access::Caller;
-use crate::document::Declaration;
+use crate::declaration::Declaration;
 use crate::ids::{IngestId, Owner, StreamKey};
 use crate::lifecycle::{Effect, Reconciled, StackNews, StackState, Status};
 use crate::limits::RECONCILE_AFTER;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::access::{Reach, Scope};
-use crate::document::{Declaration, Leniency};
+use crate::declaration::Leniency;
 use crate::fakes::{FakeStacks, FakeStore, FakeSystem, block_on};
 use crate::lifecycle::StackStatus;
 use crate::names::Naming;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::document::StreamDocument;
+use crate::declaration::{Declaration, Leniency};
 use crate::fake_objects::{FakeObjects, ReadFault, with_s3_sink};
 use crate::fakes::{FakeSystem, active_stream, block_on};
 use crate::publish::Deadline;
@@ -16,7 +16,7 @@ const NOON: OffsetDateTime = datetime!(2018-02-07 12:00 UTC);
 
 fn record(document: &str, sink: Option<Status>) -> StreamRecord {
     let mut record = active_stream("refuse-trucks", "1", "waste");
-    record.document = StreamDocument::parse(document).unwrap();
+    record.document = Declaration::parse(document, Leniency::Strict).unwrap().document;
     match sink {
         Some(status) => with_s3_sink(record, status),
         None => record,

@@ -1,0 +1,377 @@
+//! JSON or YAML as a tree in which everything knows its place, so that a fault can be named by line and column.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use serde_json::{Map, Number, Value};
+
+/// The deepest nesting of a document. Ours.
+const MAX_DEPTH: usize = 64;
+
+/// The most values in a document, those that aliases repeat included. Ours: a document of 4 MiB with many small values.
+const MAX_NODES: usize = 100_000;
+
+/// Where something stands in a text, both counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The line.
+    pub line: usize,
+    /// The column, in characters.
+    pub column: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({},{})", self.line, self.column)
+    }
+}
+
+impl From<Span> for Place {
+    fn from(span: Span) -> Self {
+        Self { line: span.start.line(), column: span.start.col() + 1 }
+    }
+}
+
+/// A value and where it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// Where it begins.
+    pub place: Place,
+    /// What it is.
+    pub content: Content,
+}
+
+/// What a value is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
+    /// `null`, a truth value, a number or a text.
+    Scalar(Value),
+    /// Values in order.
+    List(Vec<Node>),
+    /// Members in order, also when a name comes twice.
+    Map(Vec<Member>),
+}
+
+/// A member of a map.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Member {
+    /// Where its name stands.
+    pub place: Place,
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: Node,
+}
+
+/// A text that is neither JSON nor YAML, or asks for what we do not take.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place} {message}")]
+pub struct BadText {
+    /// Where.
+    pub place: Place,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl Node {
+    /// Reads a text. An empty one is an empty map.
+    ///
+    /// # Errors
+    /// The first fault: what follows it has no certain meaning.
+    pub fn parse(text: &str) -> Result<Self, BadText> {
+        let text = with_whole_characters(text.strip_prefix('\u{feff}').unwrap_or(text));
+        let mut builder = Builder::default();
+        for event in Parser::new_from_str(&text) {
+            let (event, span) = event.map_err(|error| {
+                let marker = error.marker();
+                let message = error.info().to_owned();
+                BadText { place: Place { line: marker.line(), column: marker.col() + 1 }, message }
+            })?;
+            builder.take(event, span.into())?;
+        }
+        let empty = Node { place: Place { line: 1, column: 1 }, content: Content::Map(Vec::new()) };
+        Ok(builder.root.filter(|root| root.content != Content::Scalar(Value::Null)).unwrap_or(empty))
+    }
+
+    /// The value without places. Of members that come twice the last one counts.
+    pub fn value(&self) -> Value {
+        match &self.content {
+            Content::Scalar(value) => value.clone(),
+            Content::List(items) => Value::Array(items.iter().map(Node::value).collect()),
+            Content::Map(members) => {
+                Value::Object(members.iter().map(|member| (member.name.clone(), member.value.value())).collect::<Map<_, _>>())
+            }
+        }
+    }
+
+    /// What stands at a path of names and indexes, if something does.
+    pub fn at(&self, path: &[&str]) -> Option<&Node> {
+        let Some((first, rest)) = path.split_first() else { return Some(self) };
+        let next = match &self.content {
+            Content::Map(members) => members.iter().rev().find(|member| member.name == *first).map(|member| &member.value),
+            Content::List(items) => first.parse::<usize>().ok().and_then(|index| items.get(index)),
+            Content::Scalar(_) => None,
+        };
+        next.and_then(|next| next.at(rest))
+    }
+}
+
+/// JSON writes a character beyond U+FFFF as two escapes; YAML, of which JSON is otherwise a part, as one.
+fn with_whole_characters(text: &str) -> String {
+    let mut whole = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(found) = rest.find("\\u") {
+        let (before, escape) = rest.split_at(found);
+        whole.push_str(before);
+        let unit = |at: usize| escape.get(at..at + 4).and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        let is_escaped_backslash = before.bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1;
+        let pair = match (unit(2), escape.get(6..8), unit(8)) {
+            (Some(high @ 0xD800..0xDC00), Some("\\u"), Some(low @ 0xDC00..0xE000)) if !is_escaped_backslash => {
+                Some(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))
+            }
+            _ => None,
+        };
+        rest = match pair {
+            Some(code) => {
+                whole.push_str(&format!("\\U{code:08X}"));
+                &escape[12..]
+            }
+            None => {
+                whole.push_str("\\u");
+                &escape[2..]
+            }
+        };
+    }
+    whole.push_str(rest);
+    whole
+}
+
+#[derive(Default)]
+struct Builder {
+    root: Option<Node>,
+    open: Vec<Open>,
+    anchors: HashMap<usize, Node>,
+    nodes: usize,
+    documents: usize,
+}
+
+/// A list or a map that has not ended.
+struct Open {
+    place: Place,
+    anchor: usize,
+    container: Container,
+}
+
+enum Container {
+    List(Vec<Node>),
+    Map { members: Vec<Member>, name: Option<(String, Place)> },
+}
+
+impl Builder {
+    fn take(&mut self, event: Event<'_>, place: Place) -> Result<(), BadText> {
+        let bad = |message: &str| Err(BadText { place, message: message.to_owned() });
+        match event {
+            Event::DocumentStart(_) => {
+                self.documents += 1;
+                if self.documents > 1 {
+                    return bad("expected one document, got another one");
+                }
+            }
+            Event::Scalar(_, _, _, Some(_)) | Event::SequenceStart(_, Some(_)) | Event::MappingStart(_, Some(_)) => {
+                return bad("expected no tag");
+            }
+            Event::Scalar(text, style, anchor, None) => {
+                let value = if style == ScalarStyle::Plain { plain(&text) } else { Value::String(text.into_owned()) };
+                self.finish(Node { place, content: Content::Scalar(value) }, anchor)?;
+            }
+            Event::SequenceStart(anchor, None) => self.begin(place, anchor, Container::List(Vec::new()))?,
+            Event::MappingStart(anchor, None) => self.begin(place, anchor, Container::Map { members: Vec::new(), name: None })?,
+            Event::SequenceEnd | Event::MappingEnd => {
+                if let Some(Open { place, anchor, container }) = self.open.pop() {
+                    let content = match container {
+                        Container::List(items) => Content::List(items),
+                        Container::Map { members, .. } => Content::Map(members),
+                    };
+                    self.finish(Node { place, content }, anchor)?;
+                }
+            }
+            Event::Alias(anchor) => {
+                let Some(node) = self.anchors.get(&anchor).cloned() else { return bad("expected an alias of something before it") };
+                self.nodes += count(&node);
+                self.finish(Node { place, ..node }, 0)?;
+            }
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, place: Place, anchor: usize, container: Container) -> Result<(), BadText> {
+        if let Some(Open { container: Container::Map { name: None, .. }, .. }) = self.open.last() {
+            return Err(BadText { place, message: "expected a text as the name of a field".to_owned() });
+        }
+        if self.open.len() >= MAX_DEPTH {
+            return Err(BadText { place, message: format!("expected a nesting of at most {MAX_DEPTH} levels") });
+        }
+        self.open.push(Open { place, anchor, container });
+        Ok(())
+    }
+
+    fn finish(&mut self, node: Node, anchor: usize) -> Result<(), BadText> {
+        self.nodes += 1;
+        if self.nodes > MAX_NODES {
+            return Err(BadText { place: node.place, message: format!("expected at most {MAX_NODES} values") });
+        }
+        if anchor != 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        match self.open.last_mut().map(|open| &mut open.container) {
+            None => self.root = Some(node),
+            Some(Container::List(items)) => items.push(node),
+            Some(Container::Map { members, name }) => match name.take() {
+                Some((name, place)) => members.push(Member { place, name, value: node }),
+                None => *name = Some((field_name(&node)?, node.place)),
+            },
+        }
+        Ok(())
+    }
+}
+
+fn field_name(node: &Node) -> Result<String, BadText> {
+    match &node.content {
+        Content::Scalar(Value::String(text)) => Ok(text.clone()),
+        // `1:` and `true:` are texts where only a text can be meant.
+        Content::Scalar(value) => Ok(value.to_string()),
+        _ => Err(BadText { place: node.place, message: "expected a text as the name of a field".to_owned() }),
+    }
+}
+
+fn count(node: &Node) -> usize {
+    match &node.content {
+        Content::Scalar(_) => 1,
+        Content::List(items) => 1 + items.iter().map(count).sum::<usize>(),
+        Content::Map(members) => 1 + members.iter().map(|member| count(&member.value)).sum::<usize>(),
+    }
+}
+
+/// A scalar without quotes, by the core schema of YAML 1.2 (<https://yaml.org/spec/1.2.2/#103-core-schema>).
+fn plain(text: &str) -> Value {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
+        "true" | "True" | "TRUE" => return Value::Bool(true),
+        "false" | "False" | "FALSE" => return Value::Bool(false),
+        _ => {}
+    }
+    number(text).map_or_else(|| Value::String(text.to_owned()), Value::Number)
+}
+
+fn number(text: &str) -> Option<Number> {
+    let with_radix = |prefix: &str, radix: u32| text.strip_prefix(prefix).and_then(|digits| u64::from_str_radix(digits, radix).ok());
+    if let Some(number) = with_radix("0x", 16).or_else(|| with_radix("0o", 8)) {
+        return Some(number.into());
+    }
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let is_number = digits.bytes().any(|byte| byte.is_ascii_digit())
+        && digits.bytes().all(|byte| byte.is_ascii_digit() || b".eE+-".contains(&byte))
+        && digits.starts_with(|first: char| first.is_ascii_digit() || first == '.');
+    if !is_number {
+        return None;
+    }
+    let unsigned = text.strip_prefix('+').unwrap_or(text);
+    let integer = unsigned.parse::<u64>().map(Number::from).or_else(|_| unsigned.parse::<i64>().map(Number::from));
+    integer.ok().or_else(|| unsigned.parse::<f64>().ok().and_then(Number::from_f64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn value(text: &str) -> Value {
+        Node::parse(text).unwrap().value()
+    }
+
+    fn fault(text: &str) -> String {
+        Node::parse(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn yaml_and_json_mean_the_same() {
+        let yaml = "name: Refuse trucks\nbuffer:\n  kinesis: {shards: 2, mode: provisioned}\nlist:\n- 1\n- 1.5\n- 'x'\n- ~\n- yes\n";
+        let json = "{\"name\": \"Refuse trucks\",\n\t\"buffer\": {\"kinesis\": {\"shards\": 2, \"mode\": \"provisioned\"}},\n\t\"list\": [1, 1.5, \"x\", null, \"yes\"]}";
+        assert_eq!(value(yaml), value(json));
+        assert_eq!(value(json), serde_json::from_str::<Value>(json).unwrap());
+    }
+
+    #[test]
+    fn an_empty_text_is_an_empty_map() {
+        for empty in ["", " \n", "# nothing\n", "---\n", "null", "\u{feff}{}"] {
+            assert_eq!(value(empty), json!({}), "{empty:?}");
+        }
+    }
+
+    #[test]
+    fn everything_knows_its_place() {
+        let tree = Node::parse("a:\n  b:\n  - x\n  - y: 1\n").unwrap();
+        let place = |path: &[&str]| tree.at(path).unwrap().place.to_string();
+        assert_eq!([place(&["a", "b", "0"]), place(&["a", "b", "1", "y"]), place(&["a", "b"])], ["(3,5)", "(4,8)", "(3,5)"]);
+        assert!(tree.at(&["a", "c"]).is_none() && tree.at(&["a", "b", "2"]).is_none());
+    }
+
+    #[test]
+    fn characters_beyond_the_basic_plane_are_read_from_json() {
+        assert_eq!(value(r#"{"a": "\ud83d\ude9b \u00e6 \/ \\ud83d\\ude9b"}"#), json!({"a": "🚛 æ / \\ud83d\\ude9b"}));
+    }
+
+    #[test]
+    fn what_we_do_not_take_is_refused_with_its_place() {
+        assert_eq!(fault("a: 1\n---\nb: 2"), "(2,1) expected one document, got another one");
+        assert_eq!(fault("a: !!binary x"), "(1,4) expected no tag");
+        assert!(fault("{\"a\":").starts_with("(2,1) "), "{}", fault("{\"a\":"));
+        assert!(fault("{\"a\": 1} x").starts_with("(1,"));
+        assert_eq!(fault("[a]: 1"), "(1,1) expected a text as the name of a field");
+        assert_eq!(fault(&"[".repeat(65)), "(1,65) expected a nesting of at most 64 levels");
+    }
+
+    #[test]
+    fn aliases_repeat_and_cannot_be_used_to_flood() {
+        assert_eq!(value("a: &x {n: 1}\nb: *x\n"), json!({"a": {"n": 1}, "b": {"n": 1}}));
+        let mut bomb = String::from("a0: &a0 [1,1,1,1,1,1,1,1,1,1]\n");
+        for level in 1..10 {
+            let before = format!("*a{}", level - 1);
+            bomb += &format!("a{level}: &a{level} [{}]\n", [before.as_str(); 10].join(","));
+        }
+        assert!(fault(&bomb).ends_with("expected at most 100000 values"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_json_value_is_read_as_serde_reads_it(value in any_json()) {
+            for text in [serde_json::to_string(&value).unwrap(), serde_json::to_string_pretty(&value).unwrap()] {
+                prop_assert_eq!(Node::parse(&text).unwrap().value(), value.clone());
+            }
+        }
+
+        #[test]
+        fn no_text_at_all_makes_it_panic(text in "\\PC{0,60}|[\\[\\]{}:,&*!#|>\"' \n\ta-c0-9\\\\u-]{0,60}") {
+            let _ = Node::parse(&text);
+        }
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            "\\PC{0,12}".prop_map(Value::from),
+            Just(json!({"deep": null})),
+        ];
+        let any = leaf.prop_recursive(3, 20, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map("[a-z æ]{1,6}", inner, 0..4).prop_map(|map| json!(map)),
+            ]
+        });
+        prop::collection::btree_map("[a-z]{1,6}", any, 0..4).prop_map(|map| json!(map))
+    }
+}
