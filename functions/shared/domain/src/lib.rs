@@ -8,6 +8,7 @@
 pub mod access;
 pub mod api_key;
 pub mod api_key_cache;
+pub mod config;
 pub mod dead_letter;
 pub mod document;
 pub mod environment;
@@ -15,6 +16,8 @@ pub mod environment;
 mod fake_keys;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fake_objects;
+#[cfg(any(test, feature = "fakes"))]
+mod fake_stacks;
 #[cfg(any(test, feature = "fakes"))]
 mod fake_store;
 #[cfg(any(test, feature = "fakes"))]
