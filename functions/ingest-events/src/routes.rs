@@ -135,7 +135,8 @@ async fn ingest(
 
 fn check_status(record: &StreamRecord) -> Result<(), Problem> {
     match record.stack.status {
-        Status::Active => Ok(()),
+        // An update harms nothing that runs.
+        Status::Active | Status::UpdateInProgress => Ok(()),
         Status::CreateInProgress => {
             let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the stream is still being created");
             Err(problem.with_retry_after(RETRY_AFTER_STACK))

@@ -1,4 +1,4 @@
-//! Declares, shows and removes streams and their sinks.
+//! Declares, shows, changes and removes streams and their sinks.
 //!
 //! Promises: a change is checked whole before anything happens; a record is written before its stack is asked for, and whatever is
 //! left half-done heals on the next read; two writers give one conflict.
@@ -6,5 +6,7 @@
 //! Leaves to others: events (`ingest-events`, `query-history`), news of stacks (`record-stack-status`).
 
 pub mod context;
+pub mod entity_tag;
+pub mod flags;
 pub mod routes;
 pub mod views;

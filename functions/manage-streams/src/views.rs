@@ -1,5 +1,6 @@
 //! What callers send and see. Records never leave as they are.
 
+use domain::config::{ConfigSummary, PendingConfig};
 use domain::document::{AccessRights, Confidentiality, StreamDocument};
 use domain::lifecycle::Status;
 use domain::record::{S3Settings, SinkKind, SinkRecord, StreamRecord, rfc3339_text};
@@ -48,11 +49,41 @@ pub struct StreamOut {
     /// The document as it was posted.
     #[schema(value_type = StreamDocument)]
     config: serde_json::Value,
+    /// Its number: configs of a stream are counted.
+    config_version: u32,
+    /// The config that will run when the update of the stack is done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pending: Option<PendingOut>,
     sinks: Vec<SinkOut>,
     created_at: String,
     created_by: String,
     updated_at: String,
     updated_by: String,
+}
+
+/// A config that does not run yet.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct PendingOut {
+    /// The document as it was posted.
+    #[schema(value_type = StreamDocument)]
+    config: serde_json::Value,
+    /// Its number.
+    config_version: u32,
+}
+
+/// A config that a stream had.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct ConfigOut {
+    /// Its number.
+    n: u32,
+    /// When it was accepted.
+    updated_at: String,
+    /// Who posted it.
+    updated_by: String,
+    /// It runs.
+    current: bool,
+    /// It will run when the update of the stack is done.
+    pending: bool,
 }
 
 /// A sink.
@@ -88,7 +119,7 @@ impl StreamSummary {
         Self {
             version: record.key.version.to_string(),
             status: record.stack.status,
-            active: record.stack.status == Status::Active,
+            active: record.stack.status.is_working(),
             uptime: uptime.as_seconds_f64(),
             uptime_str: spoken(uptime),
             name: record.document.name.clone(),
@@ -107,6 +138,9 @@ impl StreamOut {
             posted,
             document,
             resources,
+            config_version,
+            last_config_version: _,
+            pending,
             stack,
             sinks,
             created_at,
@@ -122,7 +156,7 @@ impl StreamOut {
             owner: owner.to_string(),
             status: stack.status,
             reason: stack.reason.clone(),
-            active: stack.status == Status::Active,
+            active: stack.status.is_working(),
             uptime: uptime.as_seconds_f64(),
             uptime_str: spoken(uptime),
             ingest_id: ingest_id.to_string(),
@@ -131,6 +165,8 @@ impl StreamOut {
             raw_stream: resources.raw_stream.clone(),
             processed_stream: resources.processed_stream.clone(),
             config: posted.clone(),
+            config_version: *config_version,
+            pending: pending.as_ref().map(PendingOut::new),
             sinks: sinks.iter().map(|(kind, sink)| SinkOut::new(*kind, sink)).collect(),
             created_at: rfc3339_text(*created_at),
             created_by: created_by.clone(),
@@ -138,6 +174,32 @@ impl StreamOut {
             updated_by: updated_by.clone(),
         }
     }
+}
+
+impl PendingOut {
+    fn new(pending: &PendingConfig) -> Self {
+        let PendingConfig { number, posted, document: _, resources: _ } = pending;
+        Self { config: posted.clone(), config_version: *number }
+    }
+}
+
+impl ConfigOut {
+    /// A config of this stream.
+    pub fn new(config: &ConfigSummary, record: &StreamRecord) -> Self {
+        let ConfigSummary { number, accepted_at, accepted_by } = config;
+        Self {
+            n: *number,
+            updated_at: rfc3339_text(*accepted_at),
+            updated_by: accepted_by.clone(),
+            current: *number == record.config_version,
+            pending: record.pending.as_ref().is_some_and(|pending| pending.number == *number),
+        }
+    }
+}
+
+/// The stream with every default of its config filled in.
+pub fn with_defaults(record: StreamRecord) -> StreamRecord {
+    StreamRecord { posted: record.config_with_defaults(), ..record }
 }
 
 impl SinkOut {
@@ -156,7 +218,7 @@ impl SinkOut {
 }
 
 fn uptime(record: &StreamRecord, now: OffsetDateTime) -> time::Duration {
-    if record.stack.status == Status::Active { (now - record.stack.since).max(time::Duration::ZERO) } else { time::Duration::ZERO }
+    if record.stack.status.is_working() { (now - record.stack.since).max(time::Duration::ZERO) } else { time::Duration::ZERO }
 }
 
 /// A duration as Bento says it: `1h2m3s`.

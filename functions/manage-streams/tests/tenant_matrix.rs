@@ -39,6 +39,7 @@ const NEW: &str = "nobody-made-it";
 const API_KEY: &str = "ak-0000000000";
 
 const EVENT: &str = r#"{"time":"2018-02-07T01:26:13Z"}"#;
+const PUBLIC: &str = "access_rights: public\ninput: {timestamp: $.time}\nname: a";
 const S3: &str = r#"{"type":"s3"}"#;
 
 /// An object of the owner: another one finds nothing.
@@ -68,9 +69,15 @@ const CASES: &[Case] = &[
     own("GET", "/streams/schema.json", None, 200),
     own("POST", "/streams/{id}", Some("{}"), 200),
     object("GET", "/streams/{id}", WITH_SINK, None, 200),
+    object("PUT", "/streams/{id}", WITH_SINK, Some(PUBLIC), 200),
+    object("PATCH", "/streams/{id}", WITH_SINK, Some(r#"{"name":"a"}"#), 200),
     object("DELETE", "/streams/{id}", WITHOUT_SINK, None, 200),
     own("POST", "/streams/{id}/{version}", Some("{}"), 201),
     object("GET", "/streams/{id}/{version}", WITH_SINK, None, 200),
+    object("PUT", "/streams/{id}/{version}", WITH_SINK, Some(PUBLIC), 200),
+    object("PATCH", "/streams/{id}/{version}", WITH_SINK, Some(r#"{"name":"a"}"#), 200),
+    object("GET", "/streams/{id}/{version}/versions", WITH_SINK, None, 200),
+    object("POST", "/streams/{id}/{version}/rollback/{n}", WITH_SINK, None, 200),
     object("DELETE", "/streams/{id}/{version}", WITHOUT_SINK, None, 200),
     object("GET", "/streams/{id}/{version}/sinks", WITH_SINK, None, 200),
     object("POST", "/streams/{id}/{version}/sinks", WITHOUT_SINK, Some(S3), 201),
@@ -132,7 +139,7 @@ impl Case {
     }
 
     fn url(&self) -> String {
-        let path = self.path.replace("{id}", self.id).replace("{version}", "1").replace("{type}", "s3");
+        let path = self.path.replace("{id}", self.id).replace("{version}", "1").replace("{type}", "s3").replace("{n}", "1");
         format!("{path}{}", self.query)
     }
 }

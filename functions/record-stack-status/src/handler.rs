@@ -47,14 +47,13 @@ async fn note(context: &Context, notification: &StackNotification) -> Result<boo
     for _ in 0..ATTEMPTS {
         let Some((record, part)) = context.stacks.find_by_stack(&notification.stack_name).await? else { return Ok(false) };
         let mut after = record.clone();
-        let Some(stack) = after.stack_of_mut(part) else { return Ok(false) };
-        // The stack that the name stood for when it was looked up is not the one behind the part any more.
-        if stack.stack_name != notification.stack_name {
+        // The stack that the name stood for when it was looked up may not be the one behind the part any more.
+        if !after.parts().any(|(own, stack)| own == part && stack.stack_name == notification.stack_name) {
             return Ok(false);
         }
         let effect = match &notification.news {
-            News::Stack(news) => stack.observe(news),
-            News::ResourceFailed { stack_id, operation, reason } => stack.observe_resource_failure(stack_id, *operation, reason),
+            News::Stack(news) => after.observe(part, news),
+            News::ResourceFailed(failure) => after.observe_resource_failure(part, failure),
         };
         let before = record.revision;
         match apply_effect(context.streams.as_ref(), record, after, part, effect).await? {

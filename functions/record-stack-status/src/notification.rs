@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use domain::lifecycle::{Operation, StackNews};
+use domain::lifecycle::{Operation, ResourceFailure, StackNews};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -21,15 +21,8 @@ pub struct StackNotification {
 pub enum News {
     /// How the stack as a whole is.
     Stack(StackNews),
-    /// A resource of the stack has failed, and why: the stack's own news does not repeat it.
-    ResourceFailed {
-        /// The stack's id.
-        stack_id: String,
-        /// What failed: its creation or its deletion.
-        operation: Operation,
-        /// The resource and the reason, in CloudFormation's words.
-        reason: String,
-    },
+    /// A resource of the stack has failed, and why.
+    ResourceFailed(ResourceFailure),
 }
 
 /// Why a message is not one to act on.
@@ -56,14 +49,17 @@ pub fn parse(message: &str, received_at: OffsetDateTime) -> Result<StackNotifica
     let resource_type = field("ResourceType")?;
     let (stack_name, stack_id, status) = (field("StackName")?.clone(), field("StackId")?.clone(), field("ResourceStatus")?);
     let reason = fields.get("ResourceStatusReason").filter(|reason| !reason.is_empty()).cloned();
+    let said_at = fields.get("Timestamp").and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
+    let at = said_at.unwrap_or(received_at);
+    // A request without a token is said to have the token null.
+    let token = fields.get("ClientRequestToken").filter(|token| !token.is_empty() && *token != "null").cloned();
     let is_the_stack = resource_type == "AWS::CloudFormation::Stack" && fields.get("PhysicalResourceId").is_none_or(|id| *id == stack_id);
     if is_the_stack {
-        let said_at = fields.get("Timestamp").and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
-        let news = StackNews { stack_id, status: status.parse()?, reason, at: said_at.unwrap_or(received_at) };
-        return Ok(StackNotification { stack_name, news: News::Stack(news) });
+        return Ok(StackNotification { stack_name, news: News::Stack(StackNews { stack_id, status: status.parse()?, reason, token, at }) });
     }
     let operation = match status.as_str() {
         "CREATE_FAILED" => Operation::Create,
+        "UPDATE_FAILED" => Operation::Update,
         "DELETE_FAILED" => Operation::Delete,
         _ => return Err(Ignored::Resource),
     };
@@ -71,7 +67,7 @@ pub fn parse(message: &str, received_at: OffsetDateTime) -> Result<StackNotifica
         Some(reason) => {
             let resource = fields.get("LogicalResourceId").map_or("a resource", String::as_str);
             let reason = format!("{resource}: {reason}");
-            Ok(StackNotification { stack_name, news: News::ResourceFailed { stack_id, operation, reason } })
+            Ok(StackNotification { stack_name, news: News::ResourceFailed(ResourceFailure { stack_id, operation, reason, token, at }) })
         }
         None => Err(Ignored::Resource),
     }
@@ -129,11 +125,28 @@ mod tests {
             )
         };
         let parsed = parse(&message("Limit exceeded"), RECEIVED).unwrap();
-        assert_eq!(
-            parsed.news,
-            News::ResourceFailed { stack_id: "arn:1".into(), operation: Operation::Create, reason: "RawDataStream: Limit exceeded".into() }
-        );
+        let failure = ResourceFailure {
+            stack_id: "arn:1".into(),
+            operation: Operation::Create,
+            reason: "RawDataStream: Limit exceeded".into(),
+            token: None,
+            at: RECEIVED,
+        };
+        assert_eq!(parsed.news, News::ResourceFailed(failure));
         assert_eq!(parse(&message("Resource creation cancelled"), RECEIVED), Err(Ignored::Resource));
+    }
+
+    #[test]
+    fn a_notification_names_the_request_that_led_to_it() {
+        let token = |line: &str| {
+            let message = format!(
+                "StackId='arn:1'\nResourceStatus='UPDATE_COMPLETE'\nResourceType='AWS::CloudFormation::Stack'\nStackName='mr-a'\n{line}"
+            );
+            let News::Stack(news) = parse(&message, RECEIVED).unwrap().news else { panic!("expected news of the stack") };
+            news.token
+        };
+        assert_eq!(token("ClientRequestToken='update-0a'\n").as_deref(), Some("update-0a"));
+        assert_eq!([token(""), token("ClientRequestToken='null'\n"), token("ClientRequestToken=''\n")], [None, None, None]);
     }
 
     #[test]
@@ -142,7 +155,7 @@ mod tests {
         assert_eq!(parse(resource, RECEIVED), Err(Ignored::Resource));
         assert_eq!(parse("", RECEIVED), Err(Ignored::Missing("ResourceType")));
         assert_eq!(parse("hello\nworld", RECEIVED), Err(Ignored::Missing("ResourceType")));
-        let update = "StackId='arn:1'\nResourceStatus='UPDATE_COMPLETE'\nResourceType='AWS::CloudFormation::Stack'\nStackName='mr-a'\n";
-        assert!(matches!(parse(update, RECEIVED), Err(Ignored::Status(_))));
+        let import = "StackId='arn:1'\nResourceStatus='IMPORT_COMPLETE'\nResourceType='AWS::CloudFormation::Stack'\nStackName='mr-a'\n";
+        assert!(matches!(parse(import, RECEIVED), Err(Ignored::Status(_))));
     }
 }

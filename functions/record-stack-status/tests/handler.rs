@@ -330,7 +330,6 @@ fn messages_without_news() -> Vec<String> {
         news("mr-test-stream-nobodys-1-00000001", "CREATE_COMPLETE", ""),
         message(&[("ResourceType", "AWS::Kinesis::Stream"), ("LogicalResourceId", "RawStream"), ("PhysicalResourceId", "dp.green")]),
         message(&[("PhysicalResourceId", "arn:of:a:stack:within"), ("LogicalResourceId", "Nested")]),
-        news(STREAM_STACK, "UPDATE_COMPLETE", ""),
         news(STREAM_STACK, "SOMETHING_NEW", ""),
         resource_news(STREAM_STACK, "RawStream", "CREATE_FAILED", "Resource creation cancelled"),
         resource_news(STREAM_STACK, "RawStream", "CREATE_FAILED", ""),

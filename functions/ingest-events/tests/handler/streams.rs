@@ -135,6 +135,15 @@ async fn a_stream_that_is_being_created_asks_to_wait() {
 }
 
 #[tokio::test]
+async fn a_stream_that_is_being_updated_takes_events() {
+    let bench = Bench::new();
+    bench.store.insert(stream_in(Status::UpdateInProgress));
+    for path in ROUTES {
+        assert_eq!(bench.post(path, TRUCK).await.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_stream_that_is_being_deleted_is_missing() {
     let bench = Bench::new();
     let missing = bench.post("/ingest/no-such-stream", TRUCK).await;

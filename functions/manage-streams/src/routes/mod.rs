@@ -1,20 +1,24 @@
 //! The routes, a file for each kind of thing.
 
+pub mod configs;
 pub mod documents;
 pub mod ready;
+pub mod refusal;
 pub mod sinks;
 pub mod streams;
+pub mod updates;
 
-use axum::Router;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use domain::lifecycle::Status;
-use domain::limits::RETRY_AFTER_STACK;
-use domain::provision::ChangeFault;
+use axum::{Json, Router};
 use domain::record::StreamRecord;
+use http::header;
 use http_edge::stream::no_such_stream;
 use http_edge::{FunctionName, Problem};
 
 use crate::context::Context;
+use crate::entity_tag::entity_tag;
+use crate::views::StreamOut;
 
 /// The function's router, whole.
 pub fn app(context: Context) -> Router {
@@ -24,8 +28,24 @@ pub fn app(context: Context) -> Router {
         .route("/streams", get(streams::list_streams))
         .route("/streams/lint", post(documents::lint_document))
         .route("/streams/schema.json", get(documents::get_schema))
-        .route("/streams/{id}", get(streams::get_stream).post(streams::create_first_version).delete(streams::delete_stream))
-        .route("/streams/{id}/{version}", get(streams::get_version).post(streams::create_version).delete(streams::delete_version))
+        .route(
+            "/streams/{id}",
+            get(streams::get_stream)
+                .post(streams::create_first_version)
+                .put(updates::put_stream)
+                .patch(updates::patch_stream)
+                .delete(streams::delete_stream),
+        )
+        .route(
+            "/streams/{id}/{version}",
+            get(streams::get_version)
+                .post(streams::create_version)
+                .put(updates::put_version)
+                .patch(updates::patch_version)
+                .delete(streams::delete_version),
+        )
+        .route("/streams/{id}/{version}/versions", get(configs::list_configs))
+        .route("/streams/{id}/{version}/rollback/{n}", post(configs::roll_back))
         .route("/streams/{id}/{version}/sinks", get(sinks::list_sinks).post(sinks::enable_sink))
         .route("/streams/{id}/{version}/sinks/{type}", get(sinks::get_sink).delete(sinks::disable_sink))
         .with_state(context);
@@ -37,23 +57,9 @@ async fn current(context: &Context, record: StreamRecord) -> Result<StreamRecord
     context.provisioning().reconcile(record).await?.ok_or_else(no_such_stream)
 }
 
-/// Why a change was not made, for the caller.
-fn change_problem(fault: ChangeFault) -> Problem {
-    let detail = fault.to_string();
-    match fault {
-        // The same words whether it is the caller's or somebody else's.
-        ChangeFault::Exists(_) | ChangeFault::SinkExists(_) => Problem::conflict(detail),
-        ChangeFault::NoSuchSink(_) => Problem::not_found(detail),
-        // Names them, so that the caller knows what to disable first.
-        ChangeFault::HasSinks(_) => Problem::conflict(detail),
-        // A failed stream does not mend by itself.
-        ChangeFault::NotActive(Status::OperationFailed) => Problem::conflict(detail),
-        // Waiting helps.
-        ChangeFault::Busy { .. } | ChangeFault::NotActive(_) => Problem::conflict(detail).with_retry_after(RETRY_AFTER_STACK),
-        // Reading again and deciding anew helps.
-        ChangeFault::Conflict => Problem::conflict(detail),
-        ChangeFault::Store(fault) => fault.into(),
-    }
+/// A stream as it stands, and what to name in `If-Match`.
+fn answer(context: &Context, record: &StreamRecord) -> Response {
+    ([(header::ETAG, entity_tag(record))], Json(StreamOut::new(record, context.system.now()))).into_response()
 }
 
 /// This function's part of the OpenAPI document.
@@ -65,10 +71,16 @@ fn change_problem(fault: ChangeFault) -> Problem {
     streams::list_streams,
     streams::create_first_version,
     streams::get_stream,
+    updates::put_stream,
+    updates::patch_stream,
     streams::delete_stream,
     streams::create_version,
     streams::get_version,
+    updates::put_version,
+    updates::patch_version,
     streams::delete_version,
+    configs::list_configs,
+    configs::roll_back,
     sinks::list_sinks,
     sinks::enable_sink,
     sinks::get_sink,

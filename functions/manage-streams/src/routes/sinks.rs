@@ -10,7 +10,8 @@ use http::StatusCode;
 use http_edge::{AuthorizedStream, DocumentBody, Problem, ProblemBody};
 
 use crate::context::Context;
-use crate::routes::{change_problem, current};
+use crate::routes::current;
+use crate::routes::refusal::Refusal;
 use crate::views::{SinkIn, SinkOut};
 
 /// Lists a stream's sinks.
@@ -50,20 +51,21 @@ pub async fn enable_sink(
     Extension(caller): Extension<Caller>,
     AuthorizedStream(record): AuthorizedStream,
     DocumentBody(body): DocumentBody,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refusal> {
     let sink: SinkIn = serde_json::from_str(&body).map_err(|error| Problem::bad_request(format!("body is no sink: {error}")))?;
     if let Some(pointer) = array_for_object(&body, &["", "/config", "/config/buffering"]) {
-        return Err(Problem::bad_request("body is no sink: expected an object, got an array").with_error(pointer, "expected an object"));
+        let problem = Problem::bad_request("body is no sink: expected an object, got an array");
+        return Err(problem.with_error(pointer, "expected an object").into());
     }
     let kind = kind_of(&sink.kind)?;
     let faults = sink.config.faults(record.is_partitioned_by_event_time());
     if !faults.is_empty() {
         let problem = Problem::bad_request("the sink's config has values out of range");
-        return Err(faults.into_iter().fold(problem, |problem, (pointer, detail)| problem.with_error(pointer, detail)));
+        return Err(faults.into_iter().fold(problem, |problem, (pointer, detail)| problem.with_error(pointer, detail)).into());
     }
     let record = current(&context, record).await?;
-    let enabled = context.provisioning().enable_sink(&caller, record, kind, sink.config).await;
-    let view = one_sink(&enabled.map_err(change_problem)?, kind)?;
+    let enabled = context.provisioning().enable_sink(&caller, record, kind, sink.config).await?;
+    let view = one_sink(&enabled, kind)?;
     Ok((StatusCode::CREATED, Json(view)).into_response())
 }
 
@@ -109,11 +111,11 @@ pub async fn disable_sink(
     Extension(caller): Extension<Caller>,
     AuthorizedStream(record): AuthorizedStream,
     Path((_id, _version, kind)): Path<(String, String, String)>,
-) -> Result<Json<SinkOut>, Problem> {
+) -> Result<Json<SinkOut>, Refusal> {
     let kind = kind_of(&kind)?;
     let record = current(&context, record).await?;
-    let disabled = context.provisioning().disable_sink(&caller, record, kind).await;
-    Ok(Json(one_sink(&disabled.map_err(change_problem)?, kind)?))
+    let disabled = context.provisioning().disable_sink(&caller, record, kind).await?;
+    Ok(Json(one_sink(&disabled, kind)?))
 }
 
 fn kind_of(text: &str) -> Result<SinkKind, Problem> {

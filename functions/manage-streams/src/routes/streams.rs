@@ -2,22 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::{Path, RawQuery, State};
-use axum::response::{IntoResponse, Response};
+use axum::extract::{Path, State};
+use axum::response::Response;
 use axum::{Extension, Json};
 use domain::access::Caller;
-use domain::declaration::{Declaration, Leniency};
+use domain::declaration::Leniency;
 use domain::document::StreamDocument;
 use domain::ids::{InvalidId, Owner, StreamId, StreamKey, Version};
 use domain::record::StreamRecord;
-use http::{StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use http_edge::stream::require_touch;
 use http_edge::{ActingOwner, AuthorizedStream, DocumentBody, Problem, ProblemBody};
 
 use crate::context::Context;
-use crate::routes::documents::{leniency, refused};
-use crate::routes::{change_problem, current};
-use crate::views::{LintingErrors, StreamOut, StreamSummary};
+use crate::entity_tag::IfMatch;
+use crate::flags::{Chilled, WithDefaults};
+use crate::routes::refusal::{Refusal, declaration};
+use crate::routes::updates::Found;
+use crate::routes::{answer, current};
+use crate::views::{LintingErrors, StreamOut, StreamSummary, with_defaults};
 
 /// Lists the caller's streams.
 ///
@@ -66,7 +69,7 @@ pub async fn list_streams(
     params(
         ("id", description = "The stream's id", example = "refuse-trucks"),
         ("owner" = Option<String>, Query, description = "An admin may name another owner"),
-        ("chilled" = Option<bool>, Query, description = "`true` lets lint errors pass that do not make the stream impossible"),
+        ("chilled" = Option<bool>, Query, description = "Lets lint errors pass, except for those that make the stream impossible"),
     ),
     request_body(content = StreamDocument, description = "The stream document, JSON or YAML; `{}` is a valid one"),
     responses(
@@ -82,16 +85,16 @@ pub async fn create_first_version(
     Extension(caller): Extension<Caller>,
     ActingOwner(owner): ActingOwner,
     Path(id): Path<String>,
-    RawQuery(query): RawQuery,
+    Chilled(leniency): Chilled,
     DocumentBody(body): DocumentBody,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refusal> {
     let id = new_id(&id)?;
     require_touch(&caller, &id)?;
     if let Some(existing) = existing(&context, &caller, &id, None).await? {
-        return Err(Problem::conflict(format!("stream {} already exists", existing.key)));
+        return Err(Problem::conflict(format!("stream {} already exists", existing.key)).into());
     }
     let key = StreamKey { id, version: Version::first() };
-    create(&context, &caller, Wanted { owner, key, document: &body, leniency: leniency(query.as_deref()) }, StatusCode::OK).await
+    create(&context, &caller, Wanted { owner, key, document: &body, leniency }, StatusCode::OK).await
 }
 
 /// Declares a version of a stream.
@@ -103,7 +106,7 @@ pub async fn create_first_version(
         ("id", description = "The stream's id", example = "refuse-trucks"),
         ("version", description = "One to three numbers", example = "1"),
         ("owner" = Option<String>, Query, description = "An admin may name another owner"),
-        ("chilled" = Option<bool>, Query, description = "`true` lets lint errors pass that do not make the stream impossible"),
+        ("chilled" = Option<bool>, Query, description = "Lets lint errors pass, except for those that make the stream impossible"),
     ),
     request_body(content = StreamDocument, description = "The stream document, JSON or YAML; `{}` is a valid one"),
     responses(
@@ -119,17 +122,17 @@ pub async fn create_version(
     Extension(caller): Extension<Caller>,
     ActingOwner(owner): ActingOwner,
     Path((id, version)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
+    Chilled(leniency): Chilled,
     DocumentBody(body): DocumentBody,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refusal> {
     let id = new_id(&id)?;
     require_touch(&caller, &id)?;
     let version: Version = version.parse().map_err(|error| bad_id("/version", &error))?;
     if let Some(existing) = existing(&context, &caller, &id, Some(&version)).await? {
-        return Err(Problem::conflict(format!("stream {} already exists", existing.key)));
+        return Err(Problem::conflict(format!("stream {} already exists", existing.key)).into());
     }
     let key = StreamKey { id, version };
-    create(&context, &caller, Wanted { owner, key, document: &body, leniency: leniency(query.as_deref()) }, StatusCode::CREATED).await
+    create(&context, &caller, Wanted { owner, key, document: &body, leniency }, StatusCode::CREATED).await
 }
 
 /// What holds the place of a new stream. One whose deletion is over does not, though no news of it may have come.
@@ -148,15 +151,15 @@ struct Wanted<'b> {
     leniency: Leniency,
 }
 
-async fn create(context: &Context, caller: &Caller, wanted: Wanted<'_>, success: StatusCode) -> Result<Response, Problem> {
-    let declared = match Declaration::parse(wanted.document, wanted.leniency) {
-        Ok(declared) => declared,
-        Err(faults) => return Ok(refused(faults)),
-    };
-    let created = context.provisioning().create_stream(caller, wanted.owner, wanted.key, declared).await;
-    let record = created.map_err(change_problem)?;
-    let location = format!("/streams/{}", record.key);
-    Ok((success, [(header::LOCATION, location)], Json(StreamOut::new(&record, context.system.now()))).into_response())
+async fn create(context: &Context, caller: &Caller, wanted: Wanted<'_>, success: StatusCode) -> Result<Response, Refusal> {
+    let declared = declaration(wanted.document, wanted.leniency)?;
+    let record = context.provisioning().create_stream(caller, wanted.owner, wanted.key, declared).await?;
+    let mut response = answer(context, &record);
+    *response.status_mut() = success;
+    if let Ok(location) = HeaderValue::from_str(&format!("/streams/{}", record.key)) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
 }
 
 /// An id that a new stream may have.
@@ -180,16 +183,23 @@ fn bad_id(pointer: &str, error: &InvalidId) -> Problem {
     get,
     path = "/streams/{id}",
     tag = "streams",
-    params(("id", description = "The stream's id")),
+    params(
+        ("id", description = "The stream's id"),
+        ("defaults" = Option<bool>, Query, description = "Shows `config` with every default filled in"),
+    ),
     responses(
-        (status = 200, description = "The stream", body = StreamOut),
+        (status = 200, description = "The stream; its `ETag` can stand in `If-Match`", body = StreamOut),
         (status = "default", description = "401, 403, 404, 503", body = ProblemBody),
     ),
     security(("token" = ["manage"])),
 )]
-pub async fn get_stream(State(context): State<Context>, AuthorizedStream(record): AuthorizedStream) -> Result<Json<StreamOut>, Problem> {
+pub async fn get_stream(
+    State(context): State<Context>,
+    AuthorizedStream(record): AuthorizedStream,
+    WithDefaults(is_whole): WithDefaults,
+) -> Result<Response, Problem> {
     let record = current(&context, record).await?;
-    Ok(Json(StreamOut::new(&record, context.system.now())))
+    Ok(answer(&context, &if is_whole { with_defaults(record) } else { record }))
 }
 
 /// Shows a version of a stream.
@@ -197,15 +207,19 @@ pub async fn get_stream(State(context): State<Context>, AuthorizedStream(record)
     get,
     path = "/streams/{id}/{version}",
     tag = "streams",
-    params(("id", description = "The stream's id"), ("version", description = "The stream's version")),
+    params(
+        ("id", description = "The stream's id"),
+        ("version", description = "The stream's version"),
+        ("defaults" = Option<bool>, Query, description = "Shows `config` with every default filled in"),
+    ),
     responses(
-        (status = 200, description = "The stream; while its deletion runs, too", body = StreamOut),
+        (status = 200, description = "The stream; while its deletion runs, too. Its `ETag` can stand in `If-Match`", body = StreamOut),
         (status = "default", description = "401, 403, 404, 503", body = ProblemBody),
     ),
     security(("token" = ["manage"])),
 )]
-pub async fn get_version(context: State<Context>, stream: AuthorizedStream) -> Result<Json<StreamOut>, Problem> {
-    get_stream(context, stream).await
+pub async fn get_version(context: State<Context>, stream: AuthorizedStream, defaults: WithDefaults) -> Result<Response, Problem> {
+    get_stream(context, stream, defaults).await
 }
 
 /// Removes the newest version of a stream. Data that its sinks wrote stays.
@@ -213,10 +227,14 @@ pub async fn get_version(context: State<Context>, stream: AuthorizedStream) -> R
     delete,
     path = "/streams/{id}",
     tag = "streams",
-    params(("id", description = "The stream's id")),
+    params(
+        ("id", description = "The stream's id"),
+        ("If-Match" = Option<String>, Header, description = "Remove only the stream that has this `ETag`"),
+    ),
     responses(
         (status = 200, description = "Its stack is being deleted", body = StreamOut),
         (status = 409, description = "It has sinks, or a stack operation runs", body = ProblemBody),
+        (status = 412, description = "The stream is not the one that `If-Match` names", body = ProblemBody),
         (status = "default", description = "401, 403, 404, 503", body = ProblemBody),
     ),
     security(("token" = ["manage"])),
@@ -225,10 +243,11 @@ pub async fn delete_stream(
     State(context): State<Context>,
     Extension(caller): Extension<Caller>,
     AuthorizedStream(record): AuthorizedStream,
-) -> Result<Json<StreamOut>, Problem> {
-    let record = current(&context, record).await?;
-    let deleted = context.provisioning().delete_stream(&caller, record).await;
-    Ok(Json(StreamOut::new(&deleted.map_err(change_problem)?, context.system.now())))
+    if_match: IfMatch,
+) -> Result<Json<StreamOut>, Refusal> {
+    let found = Found::new(&context, record, if_match).await?;
+    let deleted = context.provisioning().delete_stream(&caller, found.record).await?;
+    Ok(Json(StreamOut::new(&deleted, context.system.now())))
 }
 
 /// Removes a version of a stream. Data that its sinks wrote stays.
@@ -236,10 +255,15 @@ pub async fn delete_stream(
     delete,
     path = "/streams/{id}/{version}",
     tag = "streams",
-    params(("id", description = "The stream's id"), ("version", description = "The stream's version")),
+    params(
+        ("id", description = "The stream's id"),
+        ("version", description = "The stream's version"),
+        ("If-Match" = Option<String>, Header, description = "Remove only the stream that has this `ETag`"),
+    ),
     responses(
         (status = 200, description = "Its stack is being deleted", body = StreamOut),
         (status = 409, description = "It has sinks, or a stack operation runs", body = ProblemBody),
+        (status = 412, description = "The stream is not the one that `If-Match` names", body = ProblemBody),
         (status = "default", description = "401, 403, 404, 503", body = ProblemBody),
     ),
     security(("token" = ["manage"])),
@@ -248,6 +272,7 @@ pub async fn delete_version(
     context: State<Context>,
     caller: Extension<Caller>,
     stream: AuthorizedStream,
-) -> Result<Json<StreamOut>, Problem> {
-    delete_stream(context, caller, stream).await
+    if_match: IfMatch,
+) -> Result<Json<StreamOut>, Refusal> {
+    delete_stream(context, caller, stream, if_match).await
 }

@@ -97,6 +97,7 @@ impl Bench {
     /// Time passes, and CloudFormation finishes what it is at.
     pub(crate) fn finish_stacks(&self) {
         self.stacks.turn_all(StackStatus::CreateInProgress, StackStatus::CreateComplete, None);
+        self.stacks.turn_all(StackStatus::UpdateInProgress, StackStatus::UpdateComplete, None);
         self.stacks.turn_all(StackStatus::DeleteInProgress, StackStatus::DeleteComplete, None);
         self.system.advance(RECONCILE_AFTER);
     }
@@ -104,6 +105,7 @@ impl Bench {
     /// Time passes, and CloudFormation gives up what it is at.
     pub(crate) fn fail_stacks(&self, reason: &str) {
         self.stacks.turn_all(StackStatus::CreateInProgress, StackStatus::RollbackComplete, Some(reason));
+        self.stacks.turn_all(StackStatus::UpdateInProgress, StackStatus::UpdateRollbackComplete, Some(reason));
         self.stacks.turn_all(StackStatus::DeleteInProgress, StackStatus::DeleteFailed, Some(reason));
         self.system.advance(RECONCILE_AFTER);
     }
@@ -157,6 +159,6 @@ pub(crate) fn key(id: &str, version: &str) -> StreamKey {
 /// Every route of this function: method, path with these ids in it, whether it needs a token.
 pub(crate) fn own_routes(id: &str, version: &str) -> Vec<(&'static str, String, bool)> {
     let own = ROUTES.iter().filter(|route| route.function == FunctionName::ManageStreams);
-    let path = |pattern: &str| pattern.replace("{id}", id).replace("{version}", version).replace("{type}", "s3");
+    let path = |pattern: &str| pattern.replace("{id}", id).replace("{version}", version).replace("{type}", "s3").replace("{n}", "1");
     own.map(|route| (route.method, path(route.path), route.scope.is_some())).collect()
 }

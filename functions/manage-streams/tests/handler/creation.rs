@@ -22,6 +22,7 @@ async fn a_version_is_created_with_201_and_its_location() {
     active: false
     confidentiality: "green"
     config: {"access_rights":"public","buffer":{"kinesis":{"shards":2}},"input":{"timestamp":"$.time"},"metadata":{"team":"waste"},"name":"Refuse trucks"}
+    config_version: 1
     created_at: "2026-01-01T00:00:00Z"
     created_by: "tester"
     id: "refuse-trucks"

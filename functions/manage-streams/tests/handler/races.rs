@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use domain::access::Reach;
+use domain::config::{AcceptedConfig, ConfigHistory, ConfigPage, ConfigSummary};
 use domain::fakes::FakeStore;
-use domain::ids::{Owner, StreamId, Version};
+use domain::ids::{Owner, StreamId, StreamKey, Version};
 use domain::record::StreamRecord;
 use domain::store::{FaultyStreams, StoreFault, StreamReader, StreamStore, StreamWriter, WriteFault};
 use tokio::task::yield_now;
@@ -53,6 +54,17 @@ impl StreamWriter for SlowStore {
     async fn remove(&self, record: &StreamRecord) -> Result<(), WriteFault> {
         yield_now().await;
         self.0.remove(record).await
+    }
+}
+
+#[async_trait::async_trait]
+impl ConfigHistory for SlowStore {
+    async fn list_configs(&self, owner: &Owner, key: &StreamKey, page: ConfigPage) -> Result<Vec<ConfigSummary>, StoreFault> {
+        self.0.list_configs(owner, key, page).await
+    }
+
+    async fn load_config(&self, owner: &Owner, key: &StreamKey, number: u32) -> Result<Option<AcceptedConfig>, StoreFault> {
+        self.0.load_config(owner, key, number).await
     }
 }
 

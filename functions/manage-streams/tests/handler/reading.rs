@@ -89,6 +89,7 @@ async fn a_stream_becomes_active_when_its_stack_is_complete() {
     active: true
     confidentiality: "green"
     config: {"access_rights":"public","buffer":{"kinesis":{"shards":2}},"input":{"timestamp":"$.time"},"metadata":{"team":"waste"},"name":"Refuse trucks"}
+    config_version: 1
     created_at: "2026-01-01T00:00:00Z"
     created_by: "tester"
     id: "refuse-trucks"

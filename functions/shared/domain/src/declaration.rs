@@ -53,11 +53,27 @@ impl Declaration {
     /// Every fault found, each as `(line,column) what is wrong`, in the order of the text.
     pub fn parse(text: &str, leniency: Leniency) -> Result<Self, Vec<String>> {
         let tree = Node::parse(text).map_err(|bad| vec![bad.to_string()])?;
-        let shape = LINTER.faults(&tree);
-        let known = LINTER.known_part(&tree);
+        Self::read(&tree, leniency)
+    }
+
+    /// Reads a document from another, as it was posted, and the text of a patch: maps are merged member by member, `null` resets a
+    /// field to its default, everything else is replaced.
+    ///
+    /// # Errors
+    /// As for [`Declaration::parse`]. Places are those of the patch; what was there before stands at its beginning.
+    pub fn patch(posted: &Value, text: &str, leniency: Leniency) -> Result<Self, Vec<String>> {
+        let patch = Node::parse(text).map_err(|bad| vec![bad.to_string()])?;
+        let mut tree = Node::from_value(posted.clone(), patch.place);
+        tree.merge(patch);
+        Self::read(&tree, leniency)
+    }
+
+    fn read(tree: &Node, leniency: Leniency) -> Result<Self, Vec<String>> {
+        let shape = LINTER.faults(tree);
+        let known = LINTER.known_part(tree);
         let mut faults: Vec<Fault> =
             shape.into_iter().filter(|fault| leniency == Leniency::Strict || fault.weight == Weight::Heavy).collect();
-        let mut meaning = Meaning { tree: &tree, faults: &mut faults };
+        let mut meaning = Meaning { tree, faults: &mut faults };
         meaning.check_path("input.timestamp");
         // What is wrong in its shape says nothing certain about its meaning.
         match serde_json::from_value::<StreamDocument>(known) {
@@ -241,6 +257,18 @@ mod tests {
         assert_eq!(declared.posted, json!({"nope": 1, "name": "a", "input": {"other": {}}}), "shown back as it was posted");
         let still = Declaration::parse("nope: 1\ninput: {max_event_bytes: 0}\n", Leniency::Chilled).unwrap_err();
         assert_eq!(still, ["(2,26) expected 1 to 716800, got 0"]);
+    }
+
+    #[test]
+    fn a_patch_is_linted_with_the_places_of_its_own_text() {
+        let posted = json!({"name": "a", "input": {"timestamp": "$.time"}, "buffer": {"kinesis": {"shards": 2}}});
+        let patched = Declaration::patch(&posted, "input: {timestamp: null}\nname: b\n", Leniency::Strict).unwrap();
+        assert_eq!(patched.posted, json!({"name": "b", "input": {}, "buffer": {"kinesis": {"shards": 2}}}));
+        assert_eq!(patched.document.input.timestamp, None);
+        let patch = "name: c\nbuffer:\n  kinesis:\n    mode: on_demand\n    shard: 3\n";
+        let faults = Declaration::patch(&posted, patch, Leniency::Strict).unwrap_err();
+        assert_eq!(faults, ["(1,1) expected shards only with mode provisioned", "(5,5) field shard not recognised, did you mean shards?"]);
+        assert_eq!(Declaration::patch(&posted, "[1]", Leniency::Strict).unwrap_err(), ["(1,1) expected object value, got array"]);
     }
 
     #[test]

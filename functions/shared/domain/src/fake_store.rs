@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use crate::access::Reach;
+use crate::config::{AcceptedConfig, ConfigHistory, ConfigPage, ConfigSummary};
 use crate::fakes::lock;
 use crate::ids::{Owner, StreamId, StreamKey, Version};
 use crate::process::Route;
@@ -31,6 +32,8 @@ pub fn active_stream(id: &str, version: &str, owner: &str) -> StreamRecord {
             "shards": 1,
             "retention_hours": 24,
         },
+        "config_version": 1,
+        "last_config_version": 1,
         "stack": {
             "status": "ACTIVE",
             "operation": "create",
@@ -54,6 +57,7 @@ pub fn active_stream(id: &str, version: &str, owner: &str) -> StreamRecord {
 pub struct FakeStore {
     streams: Mutex<BTreeMap<StreamKey, StreamRecord>>,
     claims: Mutex<BTreeMap<StreamId, Owner>>,
+    configs: Mutex<BTreeMap<(Owner, StreamKey, u32), AcceptedConfig>>,
     passes: Mutex<usize>,
     failures: Mutex<usize>,
     conflicts: Mutex<usize>,
@@ -82,8 +86,9 @@ impl FakeStore {
         *lock(&self.calls)
     }
 
-    /// Puts a record as it is.
+    /// Puts a record as it is, and its newest config into the history.
     pub fn insert(&self, record: StreamRecord) {
+        self.remember_config(&record);
         lock(&self.claims).insert(record.key.id.clone(), record.owner.clone());
         lock(&self.streams).insert(record.key.clone(), record);
     }
@@ -91,6 +96,14 @@ impl FakeStore {
     /// What is stored under a key.
     pub fn stored(&self, key: &StreamKey) -> Option<StreamRecord> {
         lock(&self.streams).get(key).cloned()
+    }
+
+    fn config_key(record: &StreamRecord) -> (Owner, StreamKey, u32) {
+        (record.owner.clone(), record.key.clone(), record.wanted_config_version())
+    }
+
+    fn remember_config(&self, record: &StreamRecord) {
+        lock(&self.configs).insert(Self::config_key(record), record.newest_config());
     }
 
     fn called(&self) -> Result<(), StoreFault> {
@@ -148,7 +161,8 @@ impl StreamStore for FakeStore {
     async fn create(&self, record: &StreamRecord) -> Result<(), WriteFault> {
         self.called()?;
         let claimed_by_other = lock(&self.claims).get(&record.key.id).is_some_and(|owner| *owner != record.owner);
-        if claimed_by_other || lock(&self.streams).contains_key(&record.key) {
+        let is_taken = lock(&self.streams).contains_key(&record.key) || lock(&self.configs).contains_key(&Self::config_key(record));
+        if claimed_by_other || is_taken {
             return Err(WriteFault::Conflict);
         }
         self.insert(record.clone());
@@ -161,6 +175,9 @@ impl StreamWriter for FakeStore {
     async fn replace(&self, before: &StreamRecord, after: &StreamRecord) -> Result<(), WriteFault> {
         self.called()?;
         self.check_unchanged(before)?;
+        if after.last_config_version > before.last_config_version {
+            self.remember_config(after);
+        }
         lock(&self.streams).insert(after.key.clone(), after.clone());
         Ok(())
     }
@@ -170,6 +187,22 @@ impl StreamWriter for FakeStore {
         self.check_unchanged(record)?;
         lock(&self.streams).remove(&record.key);
         Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+impl ConfigHistory for FakeStore {
+    async fn list_configs(&self, owner: &Owner, key: &StreamKey, page: ConfigPage) -> Result<Vec<ConfigSummary>, StoreFault> {
+        self.called()?;
+        let configs = lock(&self.configs);
+        let own = configs.iter().rev().filter(|((of, stream, _), _)| of == owner && stream == key).map(|(_, config)| &config.summary);
+        let wanted = own.filter(|summary| page.before.is_none_or(|before| summary.number < before));
+        Ok(wanted.take(page.limit).cloned().collect())
+    }
+
+    async fn load_config(&self, owner: &Owner, key: &StreamKey, number: u32) -> Result<Option<AcceptedConfig>, StoreFault> {
+        self.called()?;
+        Ok(lock(&self.configs).get(&(owner.clone(), key.clone(), number)).cloned())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Stateful fakes of the ports. Each takes a script of faults, consumed one a call; after the script all goes well.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
@@ -10,14 +10,12 @@ use time::OffsetDateTime;
 use time::macros::datetime;
 
 use crate::dead_letter::{DeadLetter, DeadLetters};
-use crate::lifecycle::{StackNews, StackStatus};
 use crate::outcome::RetryReason;
-use crate::provision::{ProvisionFault, StackProvisioner};
 use crate::publish::{Deadline, EventPublisher, PutResult, Record};
-use crate::stack_request::StackRequest;
 use crate::system::System;
 
 pub use crate::fake_keys::{FakeApiKeys, FakeVerificationKeys, api_key};
+pub use crate::fake_stacks::FakeStacks;
 pub use crate::fake_store::{FakeStore, active_stream};
 
 /// Runs a future that waits for nothing but fakes.
@@ -188,75 +186,5 @@ impl DeadLetters for FakeDeadLetters {
         }
         lock(&self.stored).extend(letters.iter().map(|letter| (delivery_stream.to_owned(), letter.clone())));
         Ok(())
-    }
-}
-
-/// CloudFormation in memory. Stacks stay as they are until the test moves them.
-#[derive(Debug, Default)]
-pub struct FakeStacks {
-    script: Mutex<VecDeque<ProvisionFault>>,
-    stacks: Mutex<BTreeMap<String, (StackStatus, Option<String>)>>,
-    requests: Mutex<Vec<StackRequest>>,
-}
-
-impl FakeStacks {
-    /// One fault a call, in order; then all goes well.
-    pub fn with_script(script: impl IntoIterator<Item = ProvisionFault>) -> Self {
-        Self { script: Mutex::new(script.into_iter().collect()), ..Self::default() }
-    }
-
-    /// Every creation asked for and not refused.
-    pub fn requests(&self) -> Vec<StackRequest> {
-        lock(&self.requests).clone()
-    }
-
-    /// Moves all stacks of one status to another, as CloudFormation would in its own time.
-    pub fn turn_all(&self, from: StackStatus, to: StackStatus, reason: Option<&str>) {
-        for (status, why) in lock(&self.stacks).values_mut().filter(|(status, _)| *status == from) {
-            *status = to;
-            *why = reason.map(str::to_owned);
-        }
-    }
-
-    /// Forgets a stack that was deleted, as CloudFormation does by name.
-    pub fn forget_deleted(&self) {
-        lock(&self.stacks).retain(|_, (status, _)| *status != StackStatus::DeleteComplete);
-    }
-
-    fn fault(&self) -> Result<(), ProvisionFault> {
-        lock(&self.script).pop_front().map_or(Ok(()), Err)
-    }
-
-    fn name(stack: &str) -> &str {
-        stack.strip_prefix("arn:").unwrap_or(stack)
-    }
-}
-
-#[async_trait::async_trait]
-impl StackProvisioner for FakeStacks {
-    async fn create(&self, request: &StackRequest) -> Result<String, ProvisionFault> {
-        self.fault()?;
-        lock(&self.requests).push(request.clone());
-        lock(&self.stacks).entry(request.name.clone()).or_insert((StackStatus::CreateInProgress, None));
-        Ok(format!("arn:{}", request.name))
-    }
-
-    async fn delete(&self, stack: &str) -> Result<(), ProvisionFault> {
-        self.fault()?;
-        if let Some((status, _)) = lock(&self.stacks).get_mut(Self::name(stack)) {
-            *status = StackStatus::DeleteInProgress;
-        }
-        Ok(())
-    }
-
-    async fn describe(&self, stack: &str) -> Result<Option<StackNews>, ProvisionFault> {
-        self.fault()?;
-        let name = Self::name(stack);
-        Ok(lock(&self.stacks).get(name).map(|(status, reason)| StackNews {
-            stack_id: format!("arn:{name}"),
-            status: *status,
-            reason: reason.clone(),
-            at: datetime!(2026-01-02 00:00 UTC),
-        }))
     }
 }

@@ -92,7 +92,7 @@ impl Default for HistoryLimits {
 pub fn check_readable(record: &StreamRecord) -> Result<(), HistoryFault> {
     let sink = record.sinks.get(&SinkKind::S3).ok_or(HistoryFault::NoSink)?;
     match sink.stack.status {
-        Status::Active => Ok(()),
+        status if status.is_working() => Ok(()),
         Status::Inactive => Err(HistoryFault::NoSink),
         status => Err(HistoryFault::SinkNotActive(status)),
     }

@@ -8,6 +8,7 @@
 pub mod access;
 pub mod api_key;
 pub mod api_key_cache;
+pub mod config;
 pub mod dead_letter;
 pub mod declaration;
 pub mod document;
@@ -16,6 +17,8 @@ pub mod environment;
 mod fake_keys;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fake_objects;
+#[cfg(any(test, feature = "fakes"))]
+mod fake_stacks;
 #[cfg(any(test, feature = "fakes"))]
 mod fake_store;
 #[cfg(any(test, feature = "fakes"))]
@@ -30,6 +33,7 @@ pub mod limits;
 pub mod lint;
 pub mod names;
 pub mod outcome;
+mod patch;
 pub mod process;
 pub mod provision;
 pub mod publish;

@@ -1,11 +1,14 @@
 //! Making and unmaking streams and sinks: record first, then stack, and whatever is left half-done heals on the next read.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+mod pacer;
+#[cfg(test)]
+mod update_tests;
+mod updates;
 
 use time::OffsetDateTime;
 
 use crate::access::Caller;
+use crate::config::{ConfigHistory, ConfigPage, FixedField};
 use crate::declaration::Declaration;
 use crate::ids::{IngestId, Owner, StreamKey};
 use crate::lifecycle::{Effect, Reconciled, StackNews, StackState, Status};
@@ -14,6 +17,8 @@ use crate::record::{Part, S3Settings, SinkKind, SinkRecord, StreamRecord, Stream
 use crate::stack_request::{Deployment, StackRequest};
 use crate::store::{StoreFault, StreamStore, StreamWriter, WriteFault};
 use crate::system::System;
+
+pub use pacer::Pacer;
 
 /// CloudFormation did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,16 +31,28 @@ pub enum ProvisionFault {
     Refused(String),
 }
 
+/// What became of the wish to update a stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Updated {
+    /// The update runs.
+    Started,
+    /// The stack is as it should be.
+    NothingToDo,
+}
+
 /// Runs stacks.
 #[async_trait::async_trait]
 pub trait StackProvisioner: Send + Sync {
     /// Asks for a stack and returns its id. Asking again for the same one returns the same id.
     async fn create(&self, request: &StackRequest) -> Result<String, ProvisionFault>;
 
+    /// Asks for an update of a stack, by id or name. Asking again with the same token starts no second one.
+    async fn update(&self, request: &StackRequest, stack: &str) -> Result<Updated, ProvisionFault>;
+
     /// Asks for a stack's deletion, by id or name. A stack that is not there counts as deleted.
     async fn delete(&self, stack: &str) -> Result<(), ProvisionFault>;
 
-    /// Asks how a stack is, by id or name.
+    /// Asks how a stack is, by id or name. Of a stack that was updated, it says by which request.
     async fn describe(&self, stack: &str) -> Result<Option<StackNews>, ProvisionFault>;
 }
 
@@ -65,6 +82,17 @@ pub enum ChangeFault {
     /// The stream does not work (yet).
     #[error("the stream is {}; expected ACTIVE", .0.as_str())]
     NotActive(Status),
+    /// An update failed, and so did its rollback. Only an operator can continue that.
+    #[error(
+        "the stream is OPERATION_FAILED: an update failed and could not be undone; delete it, or let an operator continue the rollback of stack {0}"
+    )]
+    Stuck(String),
+    /// A field cannot change in place.
+    #[error(transparent)]
+    Fixed(#[from] FixedField),
+    /// CloudFormation does not even start with the update; its words.
+    #[error("the stream's stack cannot be updated: {0}")]
+    UpdateRefused(String),
     /// Another change came first.
     #[error("another change was made at the same time")]
     Conflict,
@@ -82,9 +110,9 @@ impl From<WriteFault> for ChangeFault {
     }
 }
 
-/// A store that keeps and changes streams.
-pub trait Streams: StreamStore + StreamWriter {}
-impl<S: StreamStore + StreamWriter> Streams for S {}
+/// A store that keeps and changes streams, and remembers their configs.
+pub trait Streams: StreamStore + StreamWriter + ConfigHistory {}
+impl<S: StreamStore + StreamWriter + ConfigHistory> Streams for S {}
 
 /// Makes and unmakes streams and sinks.
 pub struct Provisioning<'p> {
@@ -98,28 +126,6 @@ pub struct Provisioning<'p> {
     pub deployment: &'p Deployment,
     /// Keeps reads from asking about one stack too often.
     pub pacer: &'p Pacer,
-}
-
-/// Remembers when each stack was last asked about, so that many readers of one stream make few questions. Each instance has its own.
-#[derive(Debug, Default)]
-pub struct Pacer(Mutex<HashMap<String, OffsetDateTime>>);
-
-/// Stacks remembered at most; forgetting them costs a question.
-const MAX_PACED: usize = 1_000;
-
-impl Pacer {
-    /// Returns whether the stack may be asked about now, and notes that it is.
-    fn may_ask(&self, stack_name: &str, now: OffsetDateTime) -> bool {
-        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if asked.get(stack_name).is_some_and(|last| now - *last < RECONCILE_AFTER) {
-            return false;
-        }
-        if asked.len() >= MAX_PACED {
-            asked.clear();
-        }
-        asked.insert(stack_name.to_owned(), now);
-        true
-    }
 }
 
 impl Provisioning<'_> {
@@ -143,6 +149,9 @@ impl Provisioning<'_> {
             retention_hours: document.buffer.kinesis.retention_hours.unwrap_or(self.deployment.default_retention_hours),
         };
         let stack_name = naming.stack("stream", &key, self.system.random());
+        // An earlier stream of this name can have had configs.
+        let newest = self.store.list_configs(&owner, &key, ConfigPage { before: None, limit: 1 }).await?;
+        let config_version = newest.first().map_or(1, |config| config.number + 1);
         let record = StreamRecord {
             key,
             owner,
@@ -150,6 +159,9 @@ impl Provisioning<'_> {
             posted,
             document,
             resources,
+            config_version,
+            last_config_version: config_version,
+            pending: None,
             stack: StackState::creating(stack_name, now),
             sinks: Default::default(),
             created_at: now,
@@ -232,7 +244,7 @@ impl Provisioning<'_> {
         let now = self.system.now();
         let due: Vec<Part> = record
             .parts()
-            .filter(|(_, stack)| stack.status.is_in_progress() && now - stack.since >= RECONCILE_AFTER)
+            .filter(|(_, stack)| stack.may_have_news() && now - stack.operation_started() >= RECONCILE_AFTER)
             .filter(|(_, stack)| self.pacer.may_ask(&stack.stack_name, now))
             .map(|(part, _)| part)
             .collect();
@@ -247,17 +259,16 @@ impl Provisioning<'_> {
     }
 
     async fn reconcile_part(&self, record: StreamRecord, part: Part, now: OffsetDateTime) -> Result<Option<StreamRecord>, StoreFault> {
-        let mut after = record.clone();
-        let Some(stack) = after.stack_of_mut(part) else { return Ok(Some(record)) };
-        let name_or_id = stack.stack_id.clone().unwrap_or_else(|| stack.stack_name.clone());
-        let answer = match self.stacks.describe(&name_or_id).await {
+        let answer = match self.stacks.describe(record.stack_address(part)).await {
             Ok(answer) => answer,
             // Nothing is known, so nothing changes; the next read asks again.
             Err(_) => return Ok(Some(record)),
         };
-        match stack.reconcile(answer.as_ref(), now) {
+        let mut after = record.clone();
+        match after.reconcile(part, answer.as_ref(), now) {
             Reconciled::Effect(effect) => apply_effect(self.store, record, after, part, effect).await,
             Reconciled::CreateStack => self.heal(self.ask_for_stack(record, part).await),
+            Reconciled::UpdateStack => self.heal(self.ask_for_update(record, part).await),
             Reconciled::DeleteStack => self.heal(self.tell_stack_to_go(record, part).await),
         }
     }
@@ -275,36 +286,40 @@ impl Provisioning<'_> {
         let answer = self.stacks.create(&request).await;
         let now = self.system.now();
         match answer {
-            Ok(stack_id) => self.change_stack(record, part, |stack| stack.stack_id = Some(stack_id.clone())).await,
-            Err(ProvisionFault::Refused(reason)) => self.change_stack(record, part, |stack| stack.fail(reason.clone(), now)).await,
+            Ok(stack_id) => self.note_stack(record, part, |stack| stack.stack_id = Some(stack_id)).await,
+            Err(ProvisionFault::Refused(reason)) => self.note_stack(record, part, |stack| stack.fail(reason, now)).await,
             // The record says what is wanted: the next read asks again.
             Err(ProvisionFault::Transient(_)) => Ok(record),
         }
     }
 
     async fn tell_stack_to_go(&self, record: StreamRecord, part: Part) -> Result<StreamRecord, ChangeFault> {
-        let name_or_id = record
-            .parts()
-            .find(|(other, _)| *other == part)
-            .map(|(_, stack)| stack.stack_id.clone().unwrap_or_else(|| stack.stack_name.clone()))
-            .unwrap_or_default();
-        match self.stacks.delete(&name_or_id).await {
+        match self.stacks.delete(record.stack_address(part)).await {
             Ok(()) | Err(ProvisionFault::Transient(_)) => Ok(record),
             Err(ProvisionFault::Refused(reason)) => {
                 let now = self.system.now();
-                self.change_stack(record, part, |stack| stack.fail(reason.clone(), now)).await
+                self.note_stack(record, part, |stack| stack.fail(reason, now)).await
             }
         }
     }
 
-    /// Notes what CloudFormation answered. When news came in between and was noted first, that is newer: it stays.
-    async fn change_stack(&self, record: StreamRecord, part: Part, change: impl Fn(&mut StackState)) -> Result<StreamRecord, ChangeFault> {
-        let changed = self.change(&record, |after| {
+    async fn note_stack(
+        &self,
+        record: StreamRecord,
+        part: Part,
+        change: impl FnOnce(&mut StackState),
+    ) -> Result<StreamRecord, ChangeFault> {
+        let noted = self.note(record, |after| {
             if let Some(stack) = after.stack_of_mut(part) {
                 change(stack);
             }
         });
-        match changed.await {
+        noted.await
+    }
+
+    /// Notes what CloudFormation answered. When news came in between and was noted first, that is newer: it stays.
+    async fn note(&self, record: StreamRecord, change: impl FnOnce(&mut StreamRecord)) -> Result<StreamRecord, ChangeFault> {
+        match self.change(&record, change).await {
             Err(ChangeFault::Conflict) => Ok(record),
             other => other,
         }
@@ -345,7 +360,7 @@ pub async fn apply_effect(
             after.sinks.remove(&kind);
             store.replace(&before, &after).await
         }
-        (Effect::Changed, _) => store.replace(&before, &after).await,
+        (Effect::Changed | Effect::Updated, _) => store.replace(&before, &after).await,
     };
     match written {
         Ok(()) => Ok(Some(after)),

@@ -8,16 +8,16 @@ use crate::stack_request::Deployment;
 use crate::store::{StackIndex, StreamReader};
 use std::time::Duration;
 
-struct Bench {
-    store: FakeStore,
-    stacks: FakeStacks,
-    system: FakeSystem,
+pub(super) struct Bench {
+    pub(super) store: FakeStore,
+    pub(super) stacks: FakeStacks,
+    pub(super) system: FakeSystem,
     deployment: Deployment,
     pacer: Pacer,
 }
 
 impl Bench {
-    fn new(stacks: FakeStacks) -> Self {
+    pub(super) fn new(stacks: FakeStacks) -> Self {
         let deployment = Deployment {
             naming: Naming { name_prefix: "dp".into(), stack_prefix: "mr-test".into() },
             data_bucket: "bucket".into(),
@@ -29,34 +29,34 @@ impl Bench {
         Self { store: FakeStore::default(), stacks, system: FakeSystem::new(), deployment, pacer: Pacer::default() }
     }
 
-    fn provisioning(&self) -> Provisioning<'_> {
+    pub(super) fn provisioning(&self) -> Provisioning<'_> {
         Provisioning { store: &self.store, stacks: &self.stacks, system: &self.system, deployment: &self.deployment, pacer: &self.pacer }
     }
 
-    fn create(&self) -> Result<StreamRecord, ChangeFault> {
+    pub(super) fn create(&self) -> Result<StreamRecord, ChangeFault> {
         let document = declared(r#"{"metadata": {"team": "waste"}, "input": {"timestamp": "$.time"}}"#);
         block_on(self.provisioning().create_stream(&caller(), caller().owner, key(), document))
     }
 
-    fn active(&self) -> StreamRecord {
+    pub(super) fn active(&self) -> StreamRecord {
         self.create().unwrap();
         self.stacks.turn_all(StackStatus::CreateInProgress, StackStatus::CreateComplete, None);
         self.read().unwrap()
     }
 
     /// Reads as an API request does: some time later, and reconciled.
-    fn read(&self) -> Option<StreamRecord> {
+    pub(super) fn read(&self) -> Option<StreamRecord> {
         self.system.advance(Duration::from_secs(3));
         let record = block_on(self.store.load(&Reach::Everyone, &key().id, None)).unwrap()?;
         block_on(self.provisioning().reconcile(record)).unwrap()
     }
 }
 
-fn declared(text: &str) -> Declaration {
+pub(super) fn declared(text: &str) -> Declaration {
     Declaration::parse(text, Leniency::Strict).unwrap()
 }
 
-fn caller() -> Caller {
+pub(super) fn caller() -> Caller {
     Caller {
         subject: "kari@example.org".into(),
         owner: "waste".parse().unwrap(),
@@ -66,7 +66,7 @@ fn caller() -> Caller {
     }
 }
 
-fn key() -> StreamKey {
+pub(super) fn key() -> StreamKey {
     StreamKey { id: "refuse-trucks".parse().unwrap(), version: "1".parse().unwrap() }
 }
 

@@ -7,9 +7,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use crate::config::PendingConfig;
 use crate::document::StreamDocument;
 use crate::ids::{IngestId, Owner, StreamKey};
-use crate::lifecycle::{StackState, Status};
+use crate::lifecycle::{Effect, Reconciled, ResourceFailure, StackNews, StackState, Status};
 use crate::process::Route;
 
 /// A stream, whole.
@@ -27,6 +28,13 @@ pub struct StreamRecord {
     pub document: StreamDocument,
     /// What its stack is made with.
     pub resources: StreamResources,
+    /// The number of this config.
+    pub config_version: u32,
+    /// The highest number that a config of this stream has had.
+    pub last_config_version: u32,
+    /// The config that will run when the stack's update is done. Only while one runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<PendingConfig>,
     /// Where its stack stands.
     pub stack: StackState,
     /// Its sinks that exist, by kind.
@@ -45,7 +53,7 @@ pub struct StreamRecord {
     pub revision: u64,
 }
 
-/// The names and sizes of a stream's resources, fixed when it is made.
+/// The names of a stream's resources, fixed when it is made, and their sizes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamResources {
     /// The raw Kinesis stream.
@@ -203,6 +211,51 @@ impl StreamRecord {
         match part {
             Part::Stream => Some(&mut self.stack),
             Part::Sink(kind) => self.sinks.get_mut(&kind).map(|sink| &mut sink.stack),
+        }
+    }
+
+    /// How CloudFormation finds the stack of one part: by its id, or by its name as long as the id is not known.
+    pub fn stack_address(&self, part: Part) -> &str {
+        let stack = self.parts().find(|(other, _)| *other == part).map(|(_, stack)| stack);
+        stack.map_or("", |stack| stack.stack_id.as_deref().unwrap_or(&stack.stack_name))
+    }
+
+    /// Takes news of one part's stack. When an update of the stream is over, what was pending runs or is dropped.
+    pub fn observe(&mut self, part: Part, news: &StackNews) -> Effect {
+        let effect = self.stack_of_mut(part).map_or(Effect::None, |stack| stack.observe(news));
+        self.settle_pending(part, effect);
+        effect
+    }
+
+    /// Takes the news that a resource of one part's stack has failed.
+    pub fn observe_resource_failure(&mut self, part: Part, failure: &ResourceFailure) -> Effect {
+        self.stack_of_mut(part).map_or(Effect::None, |stack| stack.observe_resource_failure(failure))
+    }
+
+    /// Compares one part with what CloudFormation answers now (`None`: there is no such stack).
+    pub fn reconcile(&mut self, part: Part, answer: Option<&StackNews>, now: OffsetDateTime) -> Reconciled {
+        let Some(stack) = self.stack_of_mut(part) else { return Reconciled::Effect(Effect::None) };
+        let reconciled = stack.reconcile(answer, now);
+        if let Reconciled::Effect(effect) = reconciled {
+            self.settle_pending(part, effect);
+        }
+        reconciled
+    }
+
+    /// CloudFormation had nothing to do, or did it. With a reason, it would not.
+    pub fn end_update(&mut self, part: Part, reason: Option<String>) {
+        let effect = if reason.is_none() { Effect::Updated } else { Effect::Changed };
+        if let Some(stack) = self.stack_of_mut(part) {
+            stack.end_update(reason);
+        }
+        self.settle_pending(part, effect);
+    }
+
+    fn settle_pending(&mut self, part: Part, effect: Effect) {
+        let is_over = part == Part::Stream && self.stack.status != Status::UpdateInProgress;
+        let Some(pending) = self.pending.take_if(|_| is_over) else { return };
+        if effect == Effect::Updated {
+            self.adopt(pending);
         }
     }
 

@@ -1,6 +1,7 @@
 //! What CloudFormation is asked for: name, parameters and tags of a part's stack.
 
 use crate::document::StreamMode;
+use crate::lifecycle::Operation;
 use crate::names::{Naming, partition_query};
 use crate::record::{Compression, Part, SinkKind, StreamRecord};
 
@@ -21,13 +22,15 @@ pub struct Deployment {
     pub default_retention_hours: u32,
 }
 
-/// A stack to be created.
+/// A stack to be created or updated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StackRequest {
     /// Which template.
     pub part: Part,
-    /// The stack's name; also makes the request idempotent.
+    /// The stack's name.
     pub name: String,
+    /// Makes the request idempotent, and names it in CloudFormation's events.
+    pub token: String,
     /// Every parameter that the template declares.
     pub parameters: Vec<(&'static str, String)>,
     /// Say whose the stack is.
@@ -37,12 +40,20 @@ pub struct StackRequest {
 impl StackRequest {
     /// The stack of one part of a stream.
     pub fn new(record: &StreamRecord, part: Part, deployment: &Deployment) -> Self {
-        let name = record.parts().find(|(other, _)| *other == part).map(|(_, stack)| stack.stack_name.clone()).unwrap_or_default();
+        let stack = record.parts().find(|(other, _)| *other == part).map(|(_, stack)| stack);
+        let name = stack.map(|stack| stack.stack_name.clone()).unwrap_or_default();
+        let update = stack.filter(|stack| stack.operation == Operation::Update).and_then(|stack| stack.update.as_ref());
+        let token = update.map_or_else(|| name.clone(), |update| update.token.clone());
         let parameters = match part {
             Part::Stream => stream_parameters(record, deployment),
             Part::Sink(SinkKind::S3) => s3_parameters(record, deployment),
         };
-        Self { part, name, parameters, tags: tags(record, part) }
+        Self { part, name, token, parameters, tags: tags(record, part) }
+    }
+
+    /// Returns whether both ask for the same stack, so that CloudFormation has nothing to do between them.
+    pub fn asks_the_same(&self, other: &Self) -> bool {
+        self.parameters == other.parameters && self.tags == other.tags
     }
 }
 

@@ -2,7 +2,6 @@
 
 use crate::access::Reach;
 use crate::ids::{Owner, StreamId, Version};
-use crate::lifecycle::Status;
 use crate::process::Route;
 use crate::record::{Part, StreamRecord};
 
@@ -63,7 +62,7 @@ pub fn newest(versions: Vec<StreamRecord>) -> Option<StreamRecord> {
 
 /// Chooses the newest version that works, or else the newest: a version that is coming or going must not stop the one that works.
 pub fn newest_working(versions: Vec<StreamRecord>) -> Option<StreamRecord> {
-    let rank = |record: &StreamRecord| (record.stack.status == Status::Active, record.key.version.clone());
+    let rank = |record: &StreamRecord| (record.stack.status.is_working(), record.key.version.clone());
     versions.into_iter().max_by_key(rank)
 }
 
@@ -73,23 +72,23 @@ pub trait StreamStore: StreamReader {
     /// Lists an owner's streams.
     async fn list(&self, owner: &Owner) -> Result<Vec<StreamRecord>, StoreFault>;
 
-    /// Stores a new stream. The first owner of an id keeps it for ever.
+    /// Stores a new stream, and its config in the history. The first owner of an id keeps it for ever.
     ///
     /// # Errors
-    /// [`WriteFault::Conflict`] when the stream exists or its id belongs to another owner.
+    /// [`WriteFault::Conflict`] when the stream exists, its id belongs to another owner, or its config's number is taken.
     async fn create(&self, record: &StreamRecord) -> Result<(), WriteFault>;
 }
 
 /// Changes a stream's record: what a caller's change and CloudFormation's news have in common.
 #[async_trait::async_trait]
 pub trait StreamWriter: Send + Sync {
-    /// Stores `after` in place of `before`, which must still be what is stored.
+    /// Stores `after` in place of `before`, which must still be what is stored. A config that is new in it goes to the history as well.
     ///
     /// # Errors
     /// [`WriteFault::Conflict`] when it is not.
     async fn replace(&self, before: &StreamRecord, after: &StreamRecord) -> Result<(), WriteFault>;
 
-    /// Removes a stream's record, which must still be what is stored. Its id stays with its owner.
+    /// Removes a stream's record, which must still be what is stored. Its id stays with its owner, and its configs in the history.
     ///
     /// # Errors
     /// [`WriteFault::Conflict`] when it is not.

@@ -7,7 +7,6 @@ use time::OffsetDateTime;
 
 use crate::access::Reach;
 use crate::ids::{StreamId, Version};
-use crate::lifecycle::Status;
 use crate::limits::{CONFIG_CACHE_TTL, MISSING_CACHE_TTL};
 use crate::record::StreamRecord;
 use crate::store::{StoreFault, StreamReader};
@@ -45,7 +44,7 @@ impl CachedStreams {
     fn remember(&self, key: Key, record: &Option<StreamRecord>) {
         let keep_for = match record {
             None => Some(MISSING_CACHE_TTL),
-            Some(record) if record.stack.status == Status::Active => Some(CONFIG_CACHE_TTL),
+            Some(record) if record.stack.status.is_working() => Some(CONFIG_CACHE_TTL),
             Some(_) => None,
         };
         let expires_at = keep_for.map(|ttl| self.system.now() + ttl);
@@ -88,6 +87,7 @@ impl StreamReader for CachedStreams {
 mod tests {
     use super::*;
     use crate::fakes::{FakeStore, FakeSystem, active_stream, block_on};
+    use crate::lifecycle::Status;
     use std::time::Duration;
 
     #[test]
@@ -121,6 +121,21 @@ mod tests {
         store.insert(coming);
         let found = block_on(cache.load(&Reach::Everyone, &"refuse-trucks".parse().unwrap(), None)).unwrap().unwrap();
         assert_eq!(found.key.version.as_str(), "1");
+    }
+
+    #[test]
+    fn a_stream_under_update_works_on() {
+        let (store, system) = (Arc::new(FakeStore::default()), Arc::new(FakeSystem::new()));
+        let cache = CachedStreams::new(store.clone(), system);
+        store.insert(active_stream("refuse-trucks", "1", "waste"));
+        let mut changing = active_stream("refuse-trucks", "2", "waste");
+        changing.stack.status = Status::UpdateInProgress;
+        store.insert(changing);
+        for _ in 0..2 {
+            let found = block_on(cache.load(&Reach::Everyone, &"refuse-trucks".parse().unwrap(), None)).unwrap().unwrap();
+            assert_eq!(found.key.version.as_str(), "2");
+        }
+        assert_eq!(store.calls(), 1, "and is remembered");
     }
 
     #[test]

@@ -43,6 +43,29 @@ pub(super) fn stream_key(owner: &Owner, stream: &StreamKey) -> Item {
     key(owner_partition(owner), format!("{}{}", versions_prefix(&stream.id), stream.version))
 }
 
+/// Begins the sort key of every config that a stream had.
+pub(super) fn configs_prefix(stream: &StreamKey) -> String {
+    format!("CONFIG#{}#{}#", stream.id, stream.version)
+}
+
+/// Sorts as the numbers do.
+pub(super) fn config_sort_key(stream: &StreamKey, number: u32) -> String {
+    format!("{}{number:010}", configs_prefix(stream))
+}
+
+pub(super) fn config_key(owner: &Owner, stream: &StreamKey, number: u32) -> Item {
+    key(owner_partition(owner), config_sort_key(stream, number))
+}
+
+/// A record's newest config.
+pub(super) fn config_item(record: &StreamRecord) -> Result<Item, StoreFault> {
+    let config = record.newest_config();
+    let mut item = config_key(&record.owner, &record.key, config.summary.number);
+    item.insert("summary".to_owned(), json_text(&config.summary)?);
+    item.insert("posted".to_owned(), json_text(&config.posted)?);
+    Ok(item)
+}
+
 pub(super) fn claim_key(id: &StreamId) -> Item {
     key(format!("CLAIM#{id}"), CLAIM)
 }

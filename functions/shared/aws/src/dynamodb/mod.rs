@@ -3,6 +3,7 @@
 //! | partition | sort key | holds |
 //! |---|---|---|
 //! | `OWNER#{owner}` | `STREAM#{id}#{version}` | a stream's record; nobody reaches another owner's partition |
+//! | `OWNER#{owner}` | `CONFIG#{id}#{version}#{n}` | a config that a stream had (`n` has ten digits); it outlives the stream |
 //! | `CLAIM#{id}` | `CLAIM` | the owner of an id, for ever |
 //! | `SOURCE#{raw stream}` | `SOURCE` | where a raw stream's records go |
 //! | `STACK#{stack name}` | `STACK` | which part of which stream a stack was made for |
@@ -11,6 +12,7 @@
 //! | `APIKEY#{id}` | `APIKEY` | the owner of an API key, for admins |
 
 mod api_keys;
+mod configs;
 mod items;
 mod keys;
 mod lookups;

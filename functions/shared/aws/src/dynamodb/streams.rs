@@ -52,6 +52,7 @@ impl StreamStore for Table {
             TransactWriteItem::builder().update(claim.build().map_err(incomplete)?).build(),
             TransactWriteItem::builder().put(put.build().map_err(incomplete)?).build(),
             self.put(source_item(record))?,
+            self.put_config(record)?,
         ];
         for (part, stack) in record.parts() {
             writes.push(self.put(stack_item(record, part, &stack.stack_name))?);
@@ -69,6 +70,9 @@ impl StreamWriter for Table {
             .condition_expression("revision = :before")
             .expression_attribute_values(":before", number(before.revision));
         let mut writes = vec![TransactWriteItem::builder().put(put.build().map_err(incomplete)?).build()];
+        if after.last_config_version > before.last_config_version {
+            writes.push(self.put_config(after)?);
+        }
         let old: BTreeSet<&str> = before.parts().map(|(_, stack)| stack.stack_name.as_str()).collect();
         for (part, stack) in after.parts().filter(|(_, stack)| !old.contains(stack.stack_name.as_str())) {
             writes.push(self.put(stack_item(after, part, &stack.stack_name))?);
