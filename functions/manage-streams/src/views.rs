@@ -3,7 +3,8 @@
 use domain::config::{ConfigSummary, PendingConfig};
 use domain::document::{AccessRights, Confidentiality, StreamDocument};
 use domain::lifecycle::Status;
-use domain::record::{S3Settings, SinkKind, SinkRecord, StreamRecord, rfc3339_text};
+use domain::output::S3Settings;
+use domain::record::{SinkKind, SinkRecord, StreamRecord, rfc3339_text};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use domain::document::TimestampFormat;
 use domain::fakes::active_stream;
 use domain::names::{Naming, partition_query};
-use domain::record::{Part, S3Settings, SinkKind, SinkRecord};
+use domain::output::S3Settings;
+use domain::record::{Part, SinkKind, SinkRecord};
 use domain::stack_request::{Deployment, StackRequest};
 use serde_yaml_ng::Value;
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::field_path::FieldPath;
 use crate::limits::DEFAULT_MAX_EVENT_BYTES;
+use crate::output::Output;
 
 /// A stream as declared.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -28,6 +29,8 @@ pub struct StreamDocument {
     pub input: Input,
     /// The Kinesis streams between the parts.
     pub buffer: Buffer,
+    /// Where the events are written.
+    pub output: Output,
 }
 
 /// Who may see a stream's data.

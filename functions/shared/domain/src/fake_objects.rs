@@ -10,7 +10,8 @@ use time::OffsetDateTime;
 use crate::fakes::lock;
 use crate::history::{Line, Listing, StoredObject, StoredObjects, Visitor};
 use crate::lifecycle::{StackState, Status};
-use crate::record::{S3Settings, SinkKind, SinkRecord, StreamRecord};
+use crate::output::S3Settings;
+use crate::record::{SinkKind, SinkRecord, StreamRecord};
 use crate::store::StoreFault;
 
 /// Gives a stream an S3 sink whose stack stands so.

@@ -33,6 +33,7 @@ pub mod limits;
 pub mod lint;
 pub mod names;
 pub mod outcome;
+pub mod output;
 mod patch;
 pub mod process;
 pub mod provision;

@@ -3,7 +3,8 @@
 use crate::document::StreamMode;
 use crate::lifecycle::Operation;
 use crate::names::{Naming, partition_query};
-use crate::record::{Compression, Part, SinkKind, StreamRecord};
+use crate::output::Compression;
+use crate::record::{Part, SinkKind, StreamRecord};
 
 /// What the deployment gives every stack.
 #[derive(Debug, Clone)]
