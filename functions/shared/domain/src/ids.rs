@@ -91,6 +91,18 @@ impl StreamId {
 }
 
 text_id!(
+    /// Names a resource among those of its type and owner.
+    ResourceId,
+    "resource id",
+    "^[a-z0-9][a-z0-9_-]{0,63}$",
+    |text| {
+        let starts_well = text.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        let all_allowed = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte));
+        starts_well && all_allowed && text.len() <= 64
+    }
+);
+
+text_id!(
     /// The tenant that a token speaks for.
     Owner,
     "owner",

@@ -39,6 +39,7 @@ pub mod process;
 pub mod provision;
 pub mod publish;
 pub mod record;
+pub mod resource;
 pub mod signing;
 pub mod stack_request;
 pub mod store;
