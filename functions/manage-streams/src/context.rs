@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use aws::cloudformation::{CloudFormation, Templates};
 use aws::dynamodb::Table;
 use aws::host_system::HostSystem;
+use aws::stack_settings::StackSettings;
 use axum::extract::FromRef;
 use domain::environment::{BadEnvironment, Environment, process};
-use domain::names::Naming;
 use domain::provision::{Pacer, Provisioning, StackProvisioner, Streams};
 use domain::stack_request::Deployment;
 use domain::store::{FaultyStreams, StreamReader};
@@ -16,10 +15,6 @@ use http_edge::{Authenticator, TrustSettings};
 
 use crate::routes::ready::Readiness;
 
-/// The templates of the stacks that this function asks for.
-pub const TEMPLATES: Templates =
-    Templates { stream: include_str!("../../../infra/stacks/stream.yaml"), sink_s3: include_str!("../../../infra/stacks/sink-s3.yaml") };
-
 /// Settings of this function.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -27,13 +22,8 @@ pub struct Settings {
     pub table_name: String,
     /// Whose tokens are accepted.
     pub trust: TrustSettings,
-    /// `STACK_ROLE_ARN`: the role that CloudFormation uses for the stacks.
-    pub stack_role_arn: String,
-    /// `STACK_TOPIC_ARN`: where CloudFormation reports.
-    pub stack_topic_arn: String,
-    /// `NAME_PREFIX`, `STACK_PREFIX`, `DATA_BUCKET`, `PROCESS_FUNCTION_ARN`, `PERMISSIONS_BOUNDARY_ARN`, `DEFAULT_SHARDS` and
-    /// `DEFAULT_RETENTION_HOURS`: what every stack is given.
-    pub deployment: Deployment,
+    /// How stacks are made.
+    pub stacks: StackSettings,
 }
 
 impl Settings {
@@ -46,16 +36,7 @@ impl Settings {
         let settings = Self {
             table_name: environment.text("TABLE_NAME"),
             trust: TrustSettings::read(&mut environment),
-            stack_role_arn: environment.text("STACK_ROLE_ARN"),
-            stack_topic_arn: environment.text("STACK_TOPIC_ARN"),
-            deployment: Deployment {
-                naming: Naming { name_prefix: environment.text("NAME_PREFIX"), stack_prefix: environment.text("STACK_PREFIX") },
-                data_bucket: environment.text("DATA_BUCKET"),
-                process_function_arn: environment.text("PROCESS_FUNCTION_ARN"),
-                permissions_boundary_arn: environment.text("PERMISSIONS_BOUNDARY_ARN"),
-                default_shards: environment.parsed("DEFAULT_SHARDS"),
-                default_retention_hours: environment.parsed("DEFAULT_RETENTION_HOURS"),
-            },
+            stacks: StackSettings::read(&mut environment),
         };
         environment.finish(settings)
     }
@@ -91,10 +72,10 @@ impl Context {
         let settings = Settings::from_env()?;
         let config = aws::connect().await;
         let table = Arc::new(Table::new(&config, settings.table_name));
-        let stacks = Arc::new(CloudFormation::new(&config, TEMPLATES, settings.stack_role_arn, settings.stack_topic_arn));
+        let stacks = Arc::new(settings.stacks.cloudformation(&config));
         let system: Arc<dyn System> = Arc::new(HostSystem);
         let authenticator = settings.trust.authenticator(table.clone(), system.clone()).await?;
-        Ok(Self::new(table, stacks, settings.deployment, authenticator, system))
+        Ok(Self::new(table, stacks, settings.stacks.deployment, authenticator, system))
     }
 
     /// Puts the ports together. One store serves all that is kept.

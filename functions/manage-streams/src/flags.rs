@@ -14,6 +14,18 @@ pub struct Chilled(pub Leniency);
 #[derive(Debug)]
 pub struct WithDefaults(pub bool);
 
+/// `?cascade=true`: what hangs on a stream goes with it.
+#[derive(Debug)]
+pub struct Cascade(pub bool);
+
+impl<S: Send + Sync> FromRequestParts<S> for Cascade {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        is_on(parts, "cascade").map(Self)
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for Chilled {
     type Rejection = Problem;
 

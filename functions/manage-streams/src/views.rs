@@ -39,6 +39,8 @@ pub struct StreamOut {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     active: bool,
+    /// Raw events wait: the pipeline is paused.
+    paused: bool,
     /// Seconds since it became active.
     uptime: f64,
     uptime_str: String,
@@ -120,7 +122,7 @@ impl StreamSummary {
         Self {
             version: record.key.version.to_string(),
             status: record.stack.status,
-            active: record.stack.status.is_working(),
+            active: record.stack.status.is_working() && !record.resources.is_paused,
             uptime: uptime.as_seconds_f64(),
             uptime_str: spoken(uptime),
             name: record.document.name.clone(),
@@ -157,7 +159,7 @@ impl StreamOut {
             owner: owner.to_string(),
             status: stack.status,
             reason: stack.reason.clone(),
-            active: stack.status.is_working(),
+            active: stack.status.is_working() && !resources.is_paused,
             uptime: uptime.as_seconds_f64(),
             uptime_str: spoken(uptime),
             ingest_id: ingest_id.to_string(),
@@ -167,7 +169,8 @@ impl StreamOut {
             processed_stream: resources.processed_stream.clone(),
             config: posted.clone(),
             config_version: *config_version,
-            pending: pending.as_ref().map(PendingOut::new),
+            pending: pending.as_ref().filter(|pending| pending.number != *config_version).map(PendingOut::new),
+            paused: resources.is_paused,
             sinks: sinks.iter().map(|(kind, sink)| SinkOut::new(*kind, sink)).collect(),
             created_at: rfc3339_text(*created_at),
             created_by: created_by.clone(),
@@ -179,7 +182,7 @@ impl StreamOut {
 
 impl PendingOut {
     fn new(pending: &PendingConfig) -> Self {
-        let PendingConfig { number, posted, document: _, resources: _ } = pending;
+        let PendingConfig { number, posted, document: _, resources: _, sinks: _, accepted_at: _, accepted_by: _ } = pending;
         Self { config: posted.clone(), config_version: *number }
     }
 }
@@ -193,7 +196,7 @@ impl ConfigOut {
             updated_at: rfc3339_text(*accepted_at),
             updated_by: accepted_by.clone(),
             current: *number == record.config_version,
-            pending: record.pending.as_ref().is_some_and(|pending| pending.number == *number),
+            pending: record.pending.as_ref().is_some_and(|pending| pending.number == *number && *number != record.config_version),
         }
     }
 }
@@ -206,7 +209,7 @@ pub fn with_defaults(record: StreamRecord) -> StreamRecord {
 impl SinkOut {
     /// The sink as it is recorded.
     pub fn new(kind: SinkKind, sink: &SinkRecord) -> Self {
-        let SinkRecord { settings, stack, updated_at, updated_by } = sink;
+        let SinkRecord { settings, wanted: _, stack, updated_at, updated_by } = sink;
         Self {
             kind,
             status: stack.status,

@@ -79,6 +79,8 @@ const CASES: &[Case] = &[
     object("GET", "/streams/{id}/{version}/versions", WITH_SINK, None, 200),
     object("POST", "/streams/{id}/{version}/rollback/{n}", WITH_SINK, None, 200),
     object("DELETE", "/streams/{id}/{version}", WITHOUT_SINK, None, 200),
+    object("POST", "/streams/{id}/{version}/pause", WITH_SINK, None, 200),
+    object("POST", "/streams/{id}/{version}/resume", WITH_SINK, None, 200),
     object("GET", "/streams/{id}/{version}/sinks", WITH_SINK, None, 200),
     object("POST", "/streams/{id}/{version}/sinks", WITHOUT_SINK, Some(S3), 201),
     object("GET", "/streams/{id}/{version}/sinks/{type}", WITH_SINK, None, 200),

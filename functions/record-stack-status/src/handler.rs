@@ -1,7 +1,9 @@
 //! Messages from the topic: each is read, matched to its stream or sink, and noted.
 
 use aws_lambda_events::event::sns::SnsEvent;
-use domain::provision::apply_effect;
+use domain::lifecycle::Effect;
+use domain::provision::{Pacer, apply_effect};
+use domain::record::{Part, StreamRecord};
 use domain::store::StoreFault;
 use lambda_runtime::{Error, LambdaEvent};
 use telemetry::{InvocationLine, Unit};
@@ -45,7 +47,7 @@ pub async fn handle(context: &Context, event: LambdaEvent<SnsEvent>) -> Result<(
 /// Returns whether the stack is one of ours.
 async fn note(context: &Context, notification: &StackNotification) -> Result<bool, StoreFault> {
     for _ in 0..ATTEMPTS {
-        let Some((record, part)) = context.stacks.find_by_stack(&notification.stack_name).await? else { return Ok(false) };
+        let Some((record, part)) = context.index.find_by_stack(&notification.stack_name).await? else { return Ok(false) };
         let mut after = record.clone();
         // The stack that the name stood for when it was looked up may not be the one behind the part any more.
         if !after.parts().any(|(own, stack)| own == part && stack.stack_name == notification.stack_name) {
@@ -58,9 +60,23 @@ async fn note(context: &Context, notification: &StackNotification) -> Result<boo
         let before = record.revision;
         match apply_effect(context.streams.as_ref(), record, after, part, effect).await? {
             // Another writer was first: look again.
-            Some(current) if current.revision == before && effect != domain::lifecycle::Effect::None => {}
-            _ => return Ok(true),
+            Some(current) if current.revision == before && effect != Effect::None => {}
+            Some(current) => {
+                go_on(context, current, part, effect).await?;
+                return Ok(true);
+            }
+            None => return Ok(true),
         }
     }
     Err(StoreFault::new("other writers were first, again and again"))
+}
+
+/// Sinks come when their stream works or changes, and a stream goes when its last sink is gone: then somebody must say so.
+async fn go_on(context: &Context, record: StreamRecord, part: Part, effect: Effect) -> Result<(), StoreFault> {
+    let has_ended = effect == Effect::Updated || effect == Effect::Gone || (part == Part::Stream && record.stack.status.is_working());
+    let has_more = record.parts().any(|(other, stack)| other != part && stack.status.is_in_progress());
+    if has_ended && has_more {
+        context.provisioning(&Pacer::default()).go_on(record).await?;
+    }
+    Ok(())
 }

@@ -5,11 +5,14 @@
 use std::sync::Arc;
 
 use aws_lambda_events::event::sns::SnsEvent;
-use domain::fakes::{FakeStore, FakeSystem, active_stream};
+use domain::config::SinkChange;
+use domain::fakes::{FakeStacks, FakeStore, FakeSystem, active_stream};
 use domain::ids::StreamKey;
 use domain::lifecycle::{StackState, Status};
+use domain::names::Naming;
 use domain::output::S3Settings;
 use domain::record::{SinkKind, SinkRecord, StreamRecord, rfc3339_text};
+use domain::stack_request::Deployment;
 use domain::system::System;
 use lambda_runtime::{Error, LambdaEvent};
 use record_stack_status::context::Context;
@@ -24,6 +27,7 @@ const REASON: &str = "The following resource(s) failed to create: [RawStream]. R
 /// The function and everything behind it: `refuse-trucks/1`, being created.
 struct Bench {
     store: Arc<FakeStore>,
+    stacks: Arc<FakeStacks>,
     system: Arc<FakeSystem>,
     context: Context,
 }
@@ -34,8 +38,17 @@ impl Bench {
         let mut record = active_stream("refuse-trucks", "1", "waste");
         record.stack = creating(STREAM_STACK, system.as_ref());
         store.insert(record);
-        let context = Context { stacks: store.clone(), streams: store.clone(), system: system.clone() };
-        Self { store, system, context }
+        let deployment = Deployment {
+            naming: Naming { name_prefix: "dp".into(), stack_prefix: "mr-test".into() },
+            data_bucket: "bucket".into(),
+            process_function_arn: "arn:process".into(),
+            permissions_boundary_arn: "arn:boundary".into(),
+            default_shards: 1,
+            default_retention_hours: 24,
+        };
+        let stacks = Arc::new(FakeStacks::default());
+        let context = Context { index: store.clone(), streams: store.clone(), stacks: stacks.clone(), deployment, system: system.clone() };
+        Self { store, stacks, system, context }
     }
 
     /// The stream is `ACTIVE`, its S3 sink is being created.
@@ -44,7 +57,13 @@ impl Bench {
         bench.change(|record| {
             record.stack.status = Status::Active;
             let stack = creating(SINK_STACK, bench.system.as_ref());
-            let sink = SinkRecord { settings: S3Settings::default(), stack, updated_at: bench.system.now(), updated_by: "tester".into() };
+            let sink = SinkRecord {
+                settings: S3Settings::default(),
+                wanted: None,
+                stack,
+                updated_at: bench.system.now(),
+                updated_by: "tester".into(),
+            };
             record.sinks.insert(SinkKind::S3, sink);
         });
         bench
@@ -403,4 +422,32 @@ async fn news_that_cannot_be_noted_is_sent_again_by_sns() {
         bench.hear(&[create_complete()]).await.unwrap();
         assert_eq!(bench.status().0, Status::Active);
     }
+}
+
+#[tokio::test]
+async fn a_sink_that_waited_for_its_stream_is_asked_for_when_the_stream_works() {
+    let bench = Bench::new();
+    bench.change(|record| {
+        record.document.output.s3 = Some(S3Settings::default());
+        record.change_sink(SinkKind::S3, SinkChange::Create { stack_name: SINK_STACK.into() }, bench.system.now(), "tester");
+    });
+    bench.hear(&[news(STREAM_STACK, "REVIEW_IN_PROGRESS", "")]).await.unwrap();
+    assert!(bench.stacks.requests().is_empty());
+    bench.hear(&[create_complete()]).await.unwrap();
+    assert_eq!(bench.status().0, Status::Active);
+    let asked: Vec<String> = bench.stacks.requests().into_iter().map(|request| request.name).collect();
+    assert_eq!(asked, [SINK_STACK]);
+    assert!(bench.sink().unwrap().stack.stack_id.is_some());
+}
+
+#[tokio::test]
+async fn a_stream_that_waited_for_its_sink_goes_after_it() {
+    let bench = Bench::with_sink();
+    bench.change(|record| {
+        record.stack.start_delete(bench.system.now());
+        record.sinks.values_mut().for_each(|sink| sink.stack.start_delete(bench.system.now()));
+    });
+    bench.hear(&[news(SINK_STACK, "DELETE_COMPLETE", "")]).await.unwrap();
+    // The fake knows no such stack: it is gone, and the stream with it.
+    assert_eq!(bench.stored(), None);
 }

@@ -2,6 +2,7 @@
 
 pub mod configs;
 pub mod documents;
+pub mod pause;
 pub mod ready;
 pub mod refusal;
 pub mod sinks;
@@ -46,6 +47,8 @@ pub fn app(context: Context) -> Router {
         )
         .route("/streams/{id}/{version}/versions", get(configs::list_configs))
         .route("/streams/{id}/{version}/rollback/{n}", post(configs::roll_back))
+        .route("/streams/{id}/{version}/pause", post(pause::pause_stream))
+        .route("/streams/{id}/{version}/resume", post(pause::resume_stream))
         .route("/streams/{id}/{version}/sinks", get(sinks::list_sinks).post(sinks::enable_sink))
         .route("/streams/{id}/{version}/sinks/{type}", get(sinks::get_sink).delete(sinks::disable_sink))
         .with_state(context);
@@ -81,6 +84,8 @@ fn answer(context: &Context, record: &StreamRecord) -> Response {
     streams::delete_version,
     configs::list_configs,
     configs::roll_back,
+    pause::pause_stream,
+    pause::resume_stream,
     sinks::list_sinks,
     sinks::enable_sink,
     sinks::get_sink,

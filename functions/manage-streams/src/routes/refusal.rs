@@ -64,6 +64,8 @@ impl From<ChangeFault> for Refusal {
             ChangeFault::Busy { .. } | ChangeFault::NotActive(_) => Problem::conflict(detail).with_retry_after(RETRY_AFTER_STACK),
             // Says what the document should have said.
             ChangeFault::Fixed(FixedField::ByStream(fault)) => return Self::document(vec![fault]),
+            // A failed sink does not mend by itself.
+            ChangeFault::SinkFailed(_) => Problem::conflict(detail),
             // Says what to do first.
             ChangeFault::Fixed(FixedField::BySink { .. }) => Problem::conflict(detail),
             // CloudFormation's words are all that can help.

@@ -16,7 +16,7 @@ use http_edge::{ActingOwner, AuthorizedStream, DocumentBody, Problem, ProblemBod
 
 use crate::context::Context;
 use crate::entity_tag::IfMatch;
-use crate::flags::{Chilled, WithDefaults};
+use crate::flags::{Cascade, Chilled, WithDefaults};
 use crate::routes::refusal::{Refusal, declaration};
 use crate::routes::updates::Found;
 use crate::routes::{answer, current};
@@ -222,7 +222,7 @@ pub async fn get_version(context: State<Context>, stream: AuthorizedStream, defa
     get_stream(context, stream, defaults).await
 }
 
-/// Removes the newest version of a stream. Data that its sinks wrote stays.
+/// Removes the newest version of a stream with its sinks. Data that they wrote stays.
 #[utoipa::path(
     delete,
     path = "/streams/{id}",
@@ -232,8 +232,8 @@ pub async fn get_version(context: State<Context>, stream: AuthorizedStream, defa
         ("If-Match" = Option<String>, Header, description = "Remove only the stream that has this `ETag`"),
     ),
     responses(
-        (status = 200, description = "Its stack is being deleted", body = StreamOut),
-        (status = 409, description = "It has sinks, or a stack operation runs", body = ProblemBody),
+        (status = 200, description = "Its stacks are being deleted, the stream's own after those of its sinks", body = StreamOut),
+        (status = 409, description = "A stack operation runs", body = ProblemBody),
         (status = 412, description = "The stream is not the one that `If-Match` names", body = ProblemBody),
         (status = "default", description = "401, 403, 404, 503", body = ProblemBody),
     ),
@@ -246,8 +246,7 @@ pub async fn delete_stream(
     if_match: IfMatch,
 ) -> Result<Json<StreamOut>, Refusal> {
     let found = Found::new(&context, record, if_match).await?;
-    let deleted = context.provisioning().delete_stream(&caller, found.record).await?;
-    Ok(Json(StreamOut::new(&deleted, context.system.now())))
+    delete(&context, &caller, found, true).await
 }
 
 /// Removes a version of a stream. Data that its sinks wrote stays.
@@ -258,21 +257,29 @@ pub async fn delete_stream(
     params(
         ("id", description = "The stream's id"),
         ("version", description = "The stream's version"),
+        ("cascade" = Option<bool>, Query, description = "Removes its sinks, too"),
         ("If-Match" = Option<String>, Header, description = "Remove only the stream that has this `ETag`"),
     ),
     responses(
-        (status = 200, description = "Its stack is being deleted", body = StreamOut),
-        (status = 409, description = "It has sinks, or a stack operation runs", body = ProblemBody),
+        (status = 200, description = "Its stacks are being deleted, the stream's own after those of its sinks", body = StreamOut),
+        (status = 409, description = "It has sinks and is not to take them with it, or a stack operation runs", body = ProblemBody),
         (status = 412, description = "The stream is not the one that `If-Match` names", body = ProblemBody),
         (status = "default", description = "401, 403, 404, 503", body = ProblemBody),
     ),
     security(("token" = ["manage"])),
 )]
 pub async fn delete_version(
-    context: State<Context>,
-    caller: Extension<Caller>,
-    stream: AuthorizedStream,
+    State(context): State<Context>,
+    Extension(caller): Extension<Caller>,
+    AuthorizedStream(record): AuthorizedStream,
     if_match: IfMatch,
+    Cascade(cascade): Cascade,
 ) -> Result<Json<StreamOut>, Refusal> {
-    delete_stream(context, caller, stream, if_match).await
+    let found = Found::new(&context, record, if_match).await?;
+    delete(&context, &caller, found, cascade).await
+}
+
+async fn delete(context: &Context, caller: &Caller, found: Found, cascade: bool) -> Result<Json<StreamOut>, Refusal> {
+    let deleted = context.provisioning().delete_stream(caller, found.record, cascade).await?;
+    Ok(Json(StreamOut::new(&deleted, context.system.now())))
 }

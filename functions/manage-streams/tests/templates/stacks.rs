@@ -19,6 +19,7 @@ const MAX_TEMPLATE_BYTES: usize = 51_200;
 fn every_stack_fits_and_declares_exactly_the_parameters_that_we_pass() {
     let mut record = active_stream("refuse-trucks", "1", "waste");
     let sink = SinkRecord {
+        wanted: None,
         settings: S3Settings::default(),
         stack: record.stack.clone(),
         updated_at: record.updated_at,

@@ -18,6 +18,8 @@ pub mod kinesis;
 pub mod kms;
 #[cfg(feature = "s3")]
 pub mod s3;
+#[cfg(feature = "cloudformation")]
+pub mod stack_settings;
 
 use std::time::Duration;
 

@@ -3,13 +3,18 @@
 //! Each accepted config has a number, in the order in which they came. The numbers of a stream that is made anew under an old name go on
 //! where the old stream's ended, so a number never means two configs.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
+use crate::declaration::Declaration;
 use crate::document::{StreamDocument, StreamMode};
 use crate::ids::{Owner, StreamKey};
-use crate::record::{SinkKind, StreamRecord, StreamResources};
+use crate::lifecycle::{StackState, UpdateRequest};
+use crate::output::S3Settings;
+use crate::record::{SinkKind, SinkRecord, StreamRecord, StreamResources};
 use crate::store::StoreFault;
 
 /// A config that was accepted and does not run yet.
@@ -23,6 +28,32 @@ pub struct PendingConfig {
     pub document: StreamDocument,
     /// What the stack is to be made with.
     pub resources: StreamResources,
+    /// What becomes of the sinks when it runs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sinks: BTreeMap<SinkKind, SinkChange>,
+    /// When it was accepted.
+    #[serde(with = "crate::record::rfc3339")]
+    pub accepted_at: OffsetDateTime,
+    /// Who posted it.
+    pub accepted_by: String,
+}
+
+/// What becomes of a sink when a config runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SinkChange {
+    /// It comes, with a stack of this name.
+    Create {
+        /// The name.
+        stack_name: String,
+    },
+    /// Its stack is updated.
+    Update {
+        /// Names the request.
+        token: String,
+    },
+    /// It goes. The data that it wrote stays.
+    Delete,
 }
 
 /// A config that was accepted once.
@@ -98,18 +129,58 @@ impl StreamRecord {
         AcceptedConfig { summary: ConfigSummary { number, accepted_at: self.updated_at, accepted_by: self.updated_by.clone() }, posted }
     }
 
-    /// Runs a config from now on.
+    /// Runs a config from now on. The stacks of sinks that it changes are to be asked for after that.
     pub fn adopt(&mut self, config: PendingConfig) {
-        let PendingConfig { number, posted, document, resources } = config;
+        let PendingConfig { number, posted, document, resources, sinks, accepted_at, accepted_by } = config;
         self.config_version = number;
         self.posted = posted;
         self.document = document;
         self.resources = resources;
+        for (kind, change) in sinks {
+            self.change_sink(kind, change, accepted_at, &accepted_by);
+        }
+    }
+
+    /// Turns a sink to what the document says of it.
+    pub fn change_sink(&mut self, kind: SinkKind, change: SinkChange, at: OffsetDateTime, by: &str) {
+        let settings = self.document.output.settings(kind).cloned().unwrap_or_default();
+        if let SinkChange::Create { stack_name } = change {
+            let stack = StackState::creating(stack_name, at);
+            self.sinks.insert(kind, SinkRecord { settings, wanted: None, stack, updated_at: at, updated_by: by.to_owned() });
+            return;
+        }
+        let Some(sink) = self.sinks.get_mut(&kind) else { return };
+        sink.updated_at = at;
+        by.clone_into(&mut sink.updated_by);
+        match change {
+            SinkChange::Update { token } => {
+                sink.wanted = Some(settings);
+                sink.stack.start_update(UpdateRequest { token, asked_at: at });
+            }
+            SinkChange::Delete | SinkChange::Create { .. } => sink.stack.start_delete(at),
+        }
+    }
+
+    /// The stream's declaration with another wish for one sink.
+    pub fn declared_with_sink(&self, kind: SinkKind, settings: Option<S3Settings>) -> Declaration {
+        let mut posted = self.posted.clone();
+        match &settings {
+            Some(settings) => posted["output"][kind.as_str()] = json!(settings),
+            None => {
+                if let Some(output) = posted.get_mut("output").and_then(Value::as_object_mut) {
+                    output.remove(kind.as_str());
+                }
+            }
+        }
+        let mut document = self.document.clone();
+        document.output.set(kind, settings);
+        Declaration { posted, document }
     }
 
     /// Returns whether this is the config that runs, whatever its number.
     pub fn runs(&self, config: &PendingConfig) -> bool {
-        self.posted == config.posted && self.document == config.document && self.resources == config.resources
+        let is_same = self.posted == config.posted && self.document == config.document && self.resources == config.resources;
+        is_same && config.sinks.is_empty()
     }
 
     /// The config that runs, with every default filled in, those of the deployment too.

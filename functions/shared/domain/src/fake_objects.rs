@@ -19,7 +19,7 @@ use crate::store::StoreFault;
 pub fn with_s3_sink(mut record: StreamRecord, status: Status) -> StreamRecord {
     let stack = StackState { status, ..StackState::creating(format!("{}-sink-s3", record.stack.stack_name), record.created_at) };
     let (updated_at, updated_by) = (record.updated_at, record.updated_by.clone());
-    record.sinks.insert(SinkKind::S3, SinkRecord { settings: S3Settings::default(), stack, updated_at, updated_by });
+    record.sinks.insert(SinkKind::S3, SinkRecord { settings: S3Settings::default(), wanted: None, stack, updated_at, updated_by });
     record
 }
 

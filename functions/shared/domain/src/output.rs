@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::record::SinkKind;
+
 /// The sinks of a stream. What is not there, it does not have.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -9,6 +11,22 @@ pub struct Output {
     /// Objects in the data bucket.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub s3: Option<S3Settings>,
+}
+
+impl Output {
+    /// The settings of a sink, if the stream is to have it.
+    pub fn settings(&self, kind: SinkKind) -> Option<&S3Settings> {
+        match kind {
+            SinkKind::S3 => self.s3.as_ref(),
+        }
+    }
+
+    /// Wishes for a sink, or for none.
+    pub fn set(&mut self, kind: SinkKind, settings: Option<S3Settings>) {
+        match kind {
+            SinkKind::S3 => self.s3 = settings,
+        }
+    }
 }
 
 /// How the S3 sink writes objects.

@@ -1,6 +1,10 @@
 //! Making and unmaking streams and sinks: record first, then stack, and whatever is left half-done heals on the next read.
 
+mod asking;
 mod pacer;
+mod reconcile;
+#[cfg(test)]
+mod sink_tests;
 #[cfg(test)]
 mod update_tests;
 mod updates;
@@ -11,15 +15,14 @@ use crate::access::Caller;
 use crate::config::{ConfigHistory, ConfigPage, FixedField};
 use crate::declaration::Declaration;
 use crate::ids::{IngestId, Owner, StreamKey};
-use crate::lifecycle::{Effect, Reconciled, StackNews, StackState, Status};
-use crate::limits::RECONCILE_AFTER;
-use crate::output::S3Settings;
-use crate::record::{Part, SinkKind, SinkRecord, StreamRecord, StreamResources};
+use crate::lifecycle::{StackNews, StackState, Status};
+use crate::record::{Part, SinkKind, StreamRecord, StreamResources};
 use crate::stack_request::{Deployment, StackRequest};
 use crate::store::{StoreFault, StreamStore, StreamWriter, WriteFault};
 use crate::system::System;
 
 pub use pacer::Pacer;
+pub use reconcile::apply_effect;
 
 /// CloudFormation did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,6 +66,9 @@ pub enum ChangeFault {
     /// Exists already, or its id belongs to someone else.
     #[error("stream {0} already exists")]
     Exists(StreamKey),
+    /// The sink exists already, and has failed: it cannot change.
+    #[error("sink {0} is OPERATION_FAILED: disable it first")]
+    SinkFailed(SinkKind),
     /// The sink exists already.
     #[error("sink {0} already exists")]
     SinkExists(SinkKind),
@@ -148,12 +154,13 @@ impl Provisioning<'_> {
             dead_letter_stream: naming.delivery_stream("dead-letters", &key),
             shards: document.buffer.kinesis.shards.unwrap_or(self.deployment.default_shards),
             retention_hours: document.buffer.kinesis.retention_hours.unwrap_or(self.deployment.default_retention_hours),
+            is_paused: false,
         };
         let stack_name = naming.stack("stream", &key, self.system.random());
         // An earlier stream of this name can have had configs.
         let newest = self.store.list_configs(&owner, &key, ConfigPage { before: None, limit: 1 }).await?;
         let config_version = newest.first().map_or(1, |config| config.number + 1);
-        let record = StreamRecord {
+        let mut record = StreamRecord {
             key,
             owner,
             ingest_id: IngestId::from_random(self.system.random()),
@@ -172,6 +179,10 @@ impl Provisioning<'_> {
             // Starts where no earlier stream of the same name has been: a writer that read that one cannot meet this one by chance.
             revision: u64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or(1),
         };
+        // They are asked for when the stream works.
+        for (kind, change) in self.sink_changes(&record, &record.document)? {
+            record.change_sink(kind, change, now, &caller.subject);
+        }
         match self.store.create(&record).await {
             Ok(()) => {}
             Err(WriteFault::Conflict) => return Err(ChangeFault::Exists(record.key)),
@@ -180,194 +191,42 @@ impl Provisioning<'_> {
         self.ask_for_stack(record, Part::Stream).await
     }
 
-    /// Enables a sink of a working stream.
-    pub async fn enable_sink(
-        &self,
-        caller: &Caller,
-        record: StreamRecord,
-        kind: SinkKind,
-        settings: S3Settings,
-    ) -> Result<StreamRecord, ChangeFault> {
-        if record.stack.status != Status::Active {
-            return Err(ChangeFault::NotActive(record.stack.status));
-        }
-        if record.sinks.contains_key(&kind) {
-            return Err(ChangeFault::SinkExists(kind));
-        }
-        let now = self.system.now();
-        let stack_name = self.deployment.naming.stack(&format!("sink-{kind}"), &record.key, self.system.random());
-        let sink =
-            SinkRecord { settings, stack: StackState::creating(stack_name, now), updated_at: now, updated_by: caller.subject.clone() };
-        let changed = self.change(&record, |after| {
-            after.sinks.insert(kind, sink);
-            touch(after, caller, now);
-        });
-        let changed = changed.await?;
-        self.ask_for_stack(changed, Part::Sink(kind)).await
-    }
-
-    /// Disables a sink. The data that it wrote stays.
-    pub async fn disable_sink(&self, caller: &Caller, record: StreamRecord, kind: SinkKind) -> Result<StreamRecord, ChangeFault> {
-        if !record.sinks.contains_key(&kind) {
-            return Err(ChangeFault::NoSuchSink(kind));
-        }
-        self.delete_part(caller, record, Part::Sink(kind)).await
-    }
-
-    /// Deletes a stream without sinks. The data that it wrote stays.
-    pub async fn delete_stream(&self, caller: &Caller, record: StreamRecord) -> Result<StreamRecord, ChangeFault> {
-        if !record.sinks.is_empty() {
+    /// Deletes a stream, and with `cascade` its sinks before it. The data that they wrote stays.
+    ///
+    /// # Errors
+    /// It has sinks and is not to take them with it, something of it is changing, or another change came first.
+    pub async fn delete_stream(&self, caller: &Caller, record: StreamRecord, cascade: bool) -> Result<StreamRecord, ChangeFault> {
+        if !record.sinks.is_empty() && !cascade {
             return Err(ChangeFault::HasSinks(record.sinks.keys().copied().collect()));
         }
-        self.delete_part(caller, record, Part::Stream).await
-    }
-
-    async fn delete_part(&self, caller: &Caller, record: StreamRecord, part: Part) -> Result<StreamRecord, ChangeFault> {
+        check_quiet(&record)?;
         let now = self.system.now();
-        let busy = record.parts().find(|(other, stack)| *other == part && stack.status.is_in_progress());
-        if let Some((part, stack)) = busy {
-            return Err(ChangeFault::Busy { part, status: stack.status });
-        }
         let changed = self.change(&record, |after| {
-            if let Some(stack) = after.stack_of_mut(part) {
-                stack.start_delete(now);
-            }
+            after.stack.start_delete(now);
+            after.sinks.values_mut().for_each(|sink| sink.stack.start_delete(now));
             touch(after, caller, now);
         });
-        let changed = changed.await?;
-        self.tell_stack_to_go(changed, part).await
-    }
-
-    /// Compares everything in progress with what CloudFormation says. Returns `None` when the stream is gone.
-    ///
-    /// Cheap when nothing is in progress, or only since a moment: then nobody is asked.
-    pub async fn reconcile(&self, record: StreamRecord) -> Result<Option<StreamRecord>, StoreFault> {
-        let now = self.system.now();
-        let due: Vec<Part> = record
-            .parts()
-            .filter(|(_, stack)| stack.may_have_news() && now - stack.operation_started() >= RECONCILE_AFTER)
-            .filter(|(_, stack)| self.pacer.may_ask(&stack.stack_name, now))
-            .map(|(part, _)| part)
-            .collect();
-        let mut current = record;
-        for part in due {
-            match self.reconcile_part(current, part, now).await? {
-                Some(record) => current = record,
-                None => return Ok(None),
-            }
+        let mut current = changed.await?;
+        let parts: Vec<Part> =
+            current.parts().map(|(part, _)| part).filter(|part| !record.sinks.is_empty() == (*part != Part::Stream)).collect();
+        for part in parts {
+            current = self.tell_stack_to_go(current, part).await?;
         }
-        Ok(Some(current))
+        Ok(current)
     }
+}
 
-    async fn reconcile_part(&self, record: StreamRecord, part: Part, now: OffsetDateTime) -> Result<Option<StreamRecord>, StoreFault> {
-        let answer = match self.stacks.describe(record.stack_address(part)).await {
-            Ok(answer) => answer,
-            // Nothing is known, so nothing changes; the next read asks again.
-            Err(_) => return Ok(Some(record)),
-        };
-        let mut after = record.clone();
-        match after.reconcile(part, answer.as_ref(), now) {
-            Reconciled::Effect(effect) => apply_effect(self.store, record, after, part, effect).await,
-            Reconciled::CreateStack => self.heal(self.ask_for_stack(record, part).await),
-            Reconciled::UpdateStack => self.heal(self.ask_for_update(record, part).await),
-            Reconciled::DeleteStack => self.heal(self.tell_stack_to_go(record, part).await),
-        }
-    }
-
-    fn heal(&self, healed: Result<StreamRecord, ChangeFault>) -> Result<Option<StreamRecord>, StoreFault> {
-        match healed {
-            Ok(record) => Ok(Some(record)),
-            Err(ChangeFault::Store(fault)) => Err(fault),
-            Err(other) => Err(StoreFault::new(other.to_string())),
-        }
-    }
-
-    async fn ask_for_stack(&self, record: StreamRecord, part: Part) -> Result<StreamRecord, ChangeFault> {
-        let request = StackRequest::new(&record, part, self.deployment);
-        let answer = self.stacks.create(&request).await;
-        let now = self.system.now();
-        match answer {
-            Ok(stack_id) => self.note_stack(record, part, |stack| stack.stack_id = Some(stack_id)).await,
-            Err(ProvisionFault::Refused(reason)) => self.note_stack(record, part, |stack| stack.fail(reason, now)).await,
-            // The record says what is wanted: the next read asks again.
-            Err(ProvisionFault::Transient(_)) => Ok(record),
-        }
-    }
-
-    async fn tell_stack_to_go(&self, record: StreamRecord, part: Part) -> Result<StreamRecord, ChangeFault> {
-        match self.stacks.delete(record.stack_address(part)).await {
-            Ok(()) | Err(ProvisionFault::Transient(_)) => Ok(record),
-            Err(ProvisionFault::Refused(reason)) => {
-                let now = self.system.now();
-                self.note_stack(record, part, |stack| stack.fail(reason, now)).await
-            }
-        }
-    }
-
-    async fn note_stack(
-        &self,
-        record: StreamRecord,
-        part: Part,
-        change: impl FnOnce(&mut StackState),
-    ) -> Result<StreamRecord, ChangeFault> {
-        let noted = self.note(record, |after| {
-            if let Some(stack) = after.stack_of_mut(part) {
-                change(stack);
-            }
-        });
-        noted.await
-    }
-
-    /// Notes what CloudFormation answered. When news came in between and was noted first, that is newer: it stays.
-    async fn note(&self, record: StreamRecord, change: impl FnOnce(&mut StreamRecord)) -> Result<StreamRecord, ChangeFault> {
-        match self.change(&record, change).await {
-            Err(ChangeFault::Conflict) => Ok(record),
-            other => other,
-        }
-    }
-
-    async fn change(&self, before: &StreamRecord, change: impl FnOnce(&mut StreamRecord)) -> Result<StreamRecord, ChangeFault> {
-        let mut after = before.clone();
-        change(&mut after);
-        after.revision = before.revision + 1;
-        self.store.replace(before, &after).await?;
-        Ok(after)
+/// Nothing of the stream is changing.
+fn check_quiet(record: &StreamRecord) -> Result<(), ChangeFault> {
+    match record.parts().find(|(_, stack)| stack.status.is_in_progress()) {
+        Some((part, stack)) => Err(ChangeFault::Busy { part, status: stack.status }),
+        None => Ok(()),
     }
 }
 
 fn touch(record: &mut StreamRecord, caller: &Caller, now: OffsetDateTime) {
     record.updated_at = now;
     record.updated_by = caller.subject.clone();
-}
-
-/// Saves what an observation of one part's stack led to. Returns `None` when the stream is gone with it.
-///
-/// `after` holds the observation already. A conflict means that someone else noted newer news: theirs stays.
-pub async fn apply_effect(
-    store: &(impl StreamWriter + ?Sized),
-    before: StreamRecord,
-    mut after: StreamRecord,
-    part: Part,
-    effect: Effect,
-) -> Result<Option<StreamRecord>, StoreFault> {
-    after.revision = before.revision + 1;
-    let written = match (effect, part) {
-        (Effect::None, _) => return Ok(Some(before)),
-        (Effect::Gone, Part::Stream) => match store.remove(&before).await {
-            Ok(()) => return Ok(None),
-            Err(fault) => Err(fault),
-        },
-        (Effect::Gone, Part::Sink(kind)) => {
-            after.sinks.remove(&kind);
-            store.replace(&before, &after).await
-        }
-        (Effect::Changed | Effect::Updated, _) => store.replace(&before, &after).await,
-    };
-    match written {
-        Ok(()) => Ok(Some(after)),
-        Err(WriteFault::Conflict) => Ok(Some(before)),
-        Err(WriteFault::Store(fault)) => Err(fault),
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use crate::declaration::Leniency;
 use crate::fakes::{FakeStacks, FakeStore, FakeSystem, block_on};
 use crate::lifecycle::StackStatus;
 use crate::names::Naming;
+use crate::output::S3Settings;
 use crate::stack_request::Deployment;
 use crate::store::{StackIndex, StreamReader};
 use std::time::Duration;
@@ -95,7 +96,7 @@ fn creating_twice_is_refused_and_asks_for_one_stack() {
 fn an_id_stays_with_its_first_owner_even_when_the_stream_is_gone() {
     let bench = Bench::new(FakeStacks::default());
     let record = bench.active();
-    block_on(bench.provisioning().delete_stream(&caller(), record)).unwrap();
+    block_on(bench.provisioning().delete_stream(&caller(), record, false)).unwrap();
     bench.stacks.turn_all(StackStatus::DeleteInProgress, StackStatus::DeleteComplete, None);
     assert_eq!(bench.read(), None);
     let other: Owner = "other".parse().unwrap();
@@ -111,7 +112,7 @@ fn a_failed_stack_leaves_a_reason_and_can_be_deleted_and_created_again() {
     bench.stacks.turn_all(StackStatus::CreateInProgress, StackStatus::RollbackComplete, Some("shard limit exceeded"));
     let failed = bench.read().unwrap();
     assert_eq!((failed.stack.status, failed.stack.reason.as_deref()), (Status::OperationFailed, Some("shard limit exceeded")));
-    block_on(bench.provisioning().delete_stream(&caller(), failed)).unwrap();
+    block_on(bench.provisioning().delete_stream(&caller(), failed, false)).unwrap();
     bench.stacks.turn_all(StackStatus::DeleteInProgress, StackStatus::DeleteComplete, None);
     assert_eq!(bench.read(), None);
     assert_eq!(bench.create().unwrap().stack.status, Status::CreateInProgress);
@@ -173,7 +174,7 @@ fn a_sink_needs_a_working_stream_and_keeps_it_from_deletion() {
     let bench = Bench::new(FakeStacks::default());
     let young = bench.create().unwrap();
     let too_early = block_on(bench.provisioning().enable_sink(&caller(), young, SinkKind::S3, S3Settings::default()));
-    assert!(matches!(too_early, Err(ChangeFault::NotActive(Status::CreateInProgress))));
+    assert!(matches!(too_early, Err(ChangeFault::Busy { part: Part::Stream, status: Status::CreateInProgress })));
 
     bench.stacks.turn_all(StackStatus::CreateInProgress, StackStatus::CreateComplete, None);
     let record = bench.read().unwrap();
@@ -182,7 +183,7 @@ fn a_sink_needs_a_working_stream_and_keeps_it_from_deletion() {
         block_on(bench.provisioning().enable_sink(&caller(), enabled.clone(), SinkKind::S3, S3Settings::default())),
         Err(ChangeFault::SinkExists(SinkKind::S3))
     ));
-    let blocked = block_on(bench.provisioning().delete_stream(&caller(), enabled.clone())).unwrap_err();
+    let blocked = block_on(bench.provisioning().delete_stream(&caller(), enabled.clone(), false)).unwrap_err();
     assert_eq!(blocked.to_string(), "the stream has active features: s3");
     let busy = block_on(bench.provisioning().disable_sink(&caller(), enabled, SinkKind::S3)).unwrap_err();
     assert_eq!(busy.to_string(), "sink s3 is CREATE_IN_PROGRESS");
@@ -196,7 +197,7 @@ fn a_sink_needs_a_working_stream_and_keeps_it_from_deletion() {
     let record = bench.read().unwrap();
     assert!(record.sinks.is_empty());
     assert_eq!(record.stack.status, Status::Active);
-    assert!(block_on(bench.provisioning().delete_stream(&caller(), record)).is_ok());
+    assert!(block_on(bench.provisioning().delete_stream(&caller(), record, false)).is_ok());
 }
 
 #[test]
@@ -204,7 +205,7 @@ fn two_writers_give_one_conflict_and_no_lost_update() {
     let bench = Bench::new(FakeStacks::default());
     let record = bench.active();
     block_on(bench.provisioning().enable_sink(&caller(), record.clone(), SinkKind::S3, S3Settings::default())).unwrap();
-    let second = block_on(bench.provisioning().delete_stream(&caller(), record));
+    let second = block_on(bench.provisioning().delete_stream(&caller(), record, false));
     assert!(matches!(second, Err(ChangeFault::Conflict)));
     assert_eq!(bench.store.stored(&key()).unwrap().stack.status, Status::Active);
 }

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use crate::config::PendingConfig;
 use crate::document::StreamDocument;
 use crate::ids::{IngestId, Owner, StreamKey};
-use crate::lifecycle::{Effect, Reconciled, ResourceFailure, StackNews, StackState, Status};
+use crate::lifecycle::{Effect, Operation, Reconciled, ResourceFailure, StackNews, StackState, Status};
 use crate::output::S3Settings;
 use crate::process::Route;
 
@@ -67,6 +67,9 @@ pub struct StreamResources {
     pub shards: u32,
     /// How long events stay readable, in hours.
     pub retention_hours: u32,
+    /// Raw events wait in their stream until somebody resumes the pipeline.
+    #[serde(default)]
+    pub is_paused: bool,
 }
 
 /// A kind of sink.
@@ -78,6 +81,9 @@ pub enum SinkKind {
 }
 
 impl SinkKind {
+    /// Every kind.
+    pub const ALL: [Self; 1] = [Self::S3];
+
     /// The kind as text.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -111,6 +117,9 @@ impl FromStr for SinkKind {
 pub struct SinkRecord {
     /// How it writes.
     pub settings: S3Settings,
+    /// How it will write when the update of its stack is done. Only while one runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<S3Settings>,
     /// Where its stack stands.
     pub stack: StackState,
     /// When a caller last changed it.
@@ -160,10 +169,10 @@ impl StreamRecord {
         stack.map_or("", |stack| stack.stack_id.as_deref().unwrap_or(&stack.stack_name))
     }
 
-    /// Takes news of one part's stack. When an update of the stream is over, what was pending runs or is dropped.
+    /// Takes news of one part's stack. When an update of it is over, what was pending runs or is dropped.
     pub fn observe(&mut self, part: Part, news: &StackNews) -> Effect {
         let effect = self.stack_of_mut(part).map_or(Effect::None, |stack| stack.observe(news));
-        self.settle_pending(part, effect);
+        self.settle(part, effect);
         effect
     }
 
@@ -177,7 +186,7 @@ impl StreamRecord {
         let Some(stack) = self.stack_of_mut(part) else { return Reconciled::Effect(Effect::None) };
         let reconciled = stack.reconcile(answer, now);
         if let Reconciled::Effect(effect) = reconciled {
-            self.settle_pending(part, effect);
+            self.settle(part, effect);
         }
         reconciled
     }
@@ -188,14 +197,61 @@ impl StreamRecord {
         if let Some(stack) = self.stack_of_mut(part) {
             stack.end_update(reason);
         }
-        self.settle_pending(part, effect);
+        self.settle(part, effect);
     }
 
-    fn settle_pending(&mut self, part: Part, effect: Effect) {
-        let is_over = part == Part::Stream && self.stack.status != Status::UpdateInProgress;
+    /// CloudFormation would not do it, for a reason that will not pass.
+    pub fn fail(&mut self, part: Part, reason: String, now: OffsetDateTime) {
+        if let Some(stack) = self.stack_of_mut(part) {
+            stack.fail(reason, now);
+        }
+        self.settle(part, Effect::Changed);
+    }
+
+    /// Returns whether nobody is to be asked about a part yet: a sink comes when its stream works, and a stream goes after its sinks.
+    pub fn is_waiting(&self, part: Part) -> bool {
+        match part {
+            Part::Stream => self.stack.status == Status::DeleteInProgress && !self.sinks.is_empty(),
+            Part::Sink(kind) => {
+                let is_unasked = |sink: &SinkRecord| sink.stack.status == Status::CreateInProgress && sink.stack.stack_id.is_none();
+                !self.stack.status.is_working() && self.sinks.get(&kind).is_some_and(is_unasked)
+            }
+        }
+    }
+
+    /// Draws from one part's end what it means for the rest.
+    fn settle(&mut self, part: Part, effect: Effect) {
+        match part {
+            Part::Stream => self.settle_stream(effect),
+            Part::Sink(kind) => self.settle_sink(kind, effect),
+        }
+    }
+
+    fn settle_stream(&mut self, effect: Effect) {
+        // Sinks that wait for a stream that will never be were never asked for.
+        if self.stack.status == Status::OperationFailed && self.stack.operation == Operation::Create {
+            let waiting: Vec<SinkKind> = self.sinks.keys().copied().filter(|kind| self.is_waiting(Part::Sink(*kind))).collect();
+            self.sinks.retain(|kind, _| !waiting.contains(kind));
+        }
+        let is_over = self.stack.status != Status::UpdateInProgress;
         let Some(pending) = self.pending.take_if(|_| is_over) else { return };
         if effect == Effect::Updated {
             self.adopt(pending);
+        }
+    }
+
+    fn settle_sink(&mut self, kind: SinkKind, effect: Effect) {
+        let Some(sink) = self.sinks.get_mut(&kind) else { return };
+        let is_over = sink.stack.status != Status::UpdateInProgress;
+        if let Some(wanted) = sink.wanted.take_if(|_| is_over)
+            && effect == Effect::Updated
+        {
+            sink.settings = wanted;
+        }
+        if sink.stack.status == Status::OperationFailed && self.stack.status == Status::DeleteInProgress {
+            let reason = sink.stack.reason.as_deref().unwrap_or("no reason given");
+            let (reason, at) = (format!("sink {kind} could not be deleted: {reason}"), sink.stack.since);
+            self.stack.fail(reason, at);
         }
     }
 

@@ -72,6 +72,7 @@ fn stream_parameters(record: &StreamRecord, deployment: &Deployment) -> Vec<(&'s
         ("StreamMode", mode.to_owned()),
         ("ShardCount", record.resources.shards.to_string()),
         ("RetentionHours", record.resources.retention_hours.to_string()),
+        ("PipelineState", if record.resources.is_paused { "PAUSED" } else { "RUNNING" }.to_owned()),
         ("ProcessFunctionArn", deployment.process_function_arn.clone()),
         ("DataBucket", deployment.data_bucket.clone()),
         ("DeadLetterStreamName", record.resources.dead_letter_stream.clone()),
@@ -81,7 +82,8 @@ fn stream_parameters(record: &StreamRecord, deployment: &Deployment) -> Vec<(&'s
 
 /// The parameters of `infra/stacks/sink-s3.yaml`.
 fn s3_parameters(record: &StreamRecord, deployment: &Deployment) -> Vec<(&'static str, String)> {
-    let settings = record.sinks.get(&SinkKind::S3).map(|sink| sink.settings.clone()).unwrap_or_default();
+    let sink = record.sinks.get(&SinkKind::S3);
+    let settings = sink.map(|sink| sink.wanted.as_ref().unwrap_or(&sink.settings).clone()).unwrap_or_default();
     let input = &record.document.input;
     let query = input.timestamp.as_ref().map(|path| partition_query(path, input.timestamp_format)).unwrap_or_default();
     let compression = match settings.compression {

@@ -79,6 +79,8 @@ pub const ROUTES: &[Route] = &[
     route("DELETE", "/streams/{id}/{version}", FunctionName::ManageStreams, Some(Scope::Manage)),
     route("GET", "/streams/{id}/{version}/versions", FunctionName::ManageStreams, Some(Scope::Manage)),
     route("POST", "/streams/{id}/{version}/rollback/{n}", FunctionName::ManageStreams, Some(Scope::Manage)),
+    route("POST", "/streams/{id}/{version}/pause", FunctionName::ManageStreams, Some(Scope::Manage)),
+    route("POST", "/streams/{id}/{version}/resume", FunctionName::ManageStreams, Some(Scope::Manage)),
     route("GET", "/streams/{id}/{version}/sinks", FunctionName::ManageStreams, Some(Scope::Manage)),
     route("POST", "/streams/{id}/{version}/sinks", FunctionName::ManageStreams, Some(Scope::Manage)),
     route("GET", "/streams/{id}/{version}/sinks/{type}", FunctionName::ManageStreams, Some(Scope::Manage)),

@@ -219,7 +219,15 @@ impl World {
 fn config(number: u32, record: &StreamRecord) -> PendingConfig {
     let first = active_stream("refuse-trucks", "1", "waste");
     let posted = if number == 1 { first.posted } else { json!({"name": number.to_string()}) };
-    PendingConfig { number, posted, document: first.document, resources: record.resources.clone() }
+    PendingConfig {
+        number,
+        posted,
+        document: first.document,
+        resources: record.resources.clone(),
+        sinks: Default::default(),
+        accepted_at: START,
+        accepted_by: "tester".into(),
+    }
 }
 
 fn act() -> impl Strategy<Value = Act> {

@@ -2,6 +2,7 @@ use super::tests::{Bench, caller, declared, key};
 use super::*;
 use crate::fakes::{FakeStacks, block_on};
 use crate::lifecycle::StackStatus;
+use crate::output::S3Settings;
 use crate::store::{StreamReader, StreamWriter};
 use std::time::Duration;
 
@@ -203,7 +204,7 @@ fn a_stream_whose_update_cannot_be_undone_can_be_deleted() {
     bench.update(bench.active(), RETAINED).unwrap();
     bench.stacks.turn_all(StackStatus::UpdateInProgress, StackStatus::UpdateRollbackFailed, Some("denied"));
     let failed = bench.read().unwrap();
-    block_on(bench.provisioning().delete_stream(&caller(), failed)).unwrap();
+    block_on(bench.provisioning().delete_stream(&caller(), failed, false)).unwrap();
     bench.stacks.turn_all(StackStatus::DeleteInProgress, StackStatus::DeleteComplete, None);
     assert_eq!(bench.read(), None);
     assert_eq!(bench.create().unwrap().config_version, 3, "its numbers go on where they ended");
@@ -248,8 +249,8 @@ fn nothing_else_starts_while_an_update_runs_nor_an_update_while_anything_runs() 
     let updating = bench.update(bench.read().unwrap(), RETAINED).unwrap();
     assert_eq!(bench.update(updating.clone(), RENAMED).unwrap_err().to_string(), "stream is UPDATE_IN_PROGRESS");
     let sink = block_on(bench.provisioning().enable_sink(&caller(), updating.clone(), SinkKind::S3, S3Settings::default()));
-    assert!(matches!(sink, Err(ChangeFault::NotActive(Status::UpdateInProgress))));
-    let deletion = block_on(bench.provisioning().delete_stream(&caller(), updating));
+    assert!(matches!(sink, Err(ChangeFault::Busy { part: Part::Stream, status: Status::UpdateInProgress })));
+    let deletion = block_on(bench.provisioning().delete_stream(&caller(), updating, false));
     assert!(matches!(deletion, Err(ChangeFault::Busy { status: Status::UpdateInProgress, .. })));
 
     bench.finish_update();

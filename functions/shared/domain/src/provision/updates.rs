@@ -1,11 +1,15 @@
 //! Changing a stream in place: what runs goes on until the stack is as the new config wants it.
 
-use super::{ChangeFault, ProvisionFault, Provisioning, Updated, touch};
+use std::collections::BTreeMap;
+
+use super::{ChangeFault, ProvisionFault, Provisioning, Updated, check_quiet, touch};
 use crate::access::Caller;
-use crate::config::PendingConfig;
+use crate::config::{PendingConfig, SinkChange};
 use crate::declaration::Declaration;
+use crate::document::StreamDocument;
 use crate::lifecycle::{Operation, Status, UpdateRequest};
-use crate::record::{Part, StreamRecord, StreamResources};
+use crate::output::S3Settings;
+use crate::record::{Part, SinkKind, StreamRecord, StreamResources};
 use crate::stack_request::StackRequest;
 
 impl Provisioning<'_> {
@@ -15,35 +19,128 @@ impl Provisioning<'_> {
     /// # Errors
     /// Nothing was changed; but [`ChangeFault::UpdateRefused`] leaves its reason on the stream.
     pub async fn update_stream(&self, caller: &Caller, record: StreamRecord, declared: Declaration) -> Result<StreamRecord, ChangeFault> {
-        let wanted = self.wanted(&record, declared);
+        let sinks = self.sink_changes(&record, &declared.document)?;
+        let wanted = PendingConfig { sinks, ..self.wanted(caller, &record, declared) };
         if record.runs(&wanted) && record.stack.status == Status::Active {
             return Ok(record);
         }
-        check_idle(&record)?;
+        check_works(&record)?;
         record.check_fixed_fields(&wanted.document)?;
-        let now = self.system.now();
+        self.swap(caller, record, wanted).await
+    }
+
+    /// Enables a sink of a working stream, which changes its config.
+    ///
+    /// # Errors
+    /// As for [`Provisioning::update_stream`]; it has the sink already.
+    pub async fn enable_sink(
+        &self,
+        caller: &Caller,
+        record: StreamRecord,
+        kind: SinkKind,
+        settings: S3Settings,
+    ) -> Result<StreamRecord, ChangeFault> {
+        if record.sinks.contains_key(&kind) {
+            return Err(ChangeFault::SinkExists(kind));
+        }
+        let declared = record.declared_with_sink(kind, Some(settings));
+        self.update_stream(caller, record, declared).await
+    }
+
+    /// Disables a sink, also of a stream that has failed, which changes its config. The data that it wrote stays.
+    ///
+    /// # Errors
+    /// As for [`Provisioning::update_stream`]; there is no such sink.
+    pub async fn disable_sink(&self, caller: &Caller, record: StreamRecord, kind: SinkKind) -> Result<StreamRecord, ChangeFault> {
+        if !record.sinks.contains_key(&kind) {
+            return Err(ChangeFault::NoSuchSink(kind));
+        }
+        check_quiet(&record)?;
+        let wanted = self.wanted(caller, &record, record.declared_with_sink(kind, None));
+        let sinks = BTreeMap::from([(kind, SinkChange::Delete)]);
+        self.swap(caller, record, PendingConfig { sinks, ..wanted }).await
+    }
+
+    /// Stops a stream's pipeline where it is, or lets it go on from there. Meanwhile raw events wait, as long as they are kept.
+    ///
+    /// # Errors
+    /// As for [`Provisioning::update_stream`].
+    pub async fn set_paused(&self, caller: &Caller, record: StreamRecord, is_paused: bool) -> Result<StreamRecord, ChangeFault> {
+        if record.resources.is_paused == is_paused && record.stack.status == Status::Active {
+            return Ok(record);
+        }
+        check_works(&record)?;
+        let declared = Declaration { posted: record.posted.clone(), document: record.document.clone() };
+        let wanted = self.wanted(caller, &record, declared);
+        let resources = StreamResources { is_paused, ..wanted.resources };
+        // It is no other config.
+        self.swap(caller, record.clone(), PendingConfig { number: record.config_version, resources, ..wanted }).await
+    }
+
+    /// Puts a config in the place of the one that runs: at once, or when the stream's stack is as it wants it.
+    async fn swap(&self, caller: &Caller, record: StreamRecord, wanted: PendingConfig) -> Result<StreamRecord, ChangeFault> {
         let needs_stack = !self.stack_request(&record, &wanted).asks_the_same(&StackRequest::new(&record, Part::Stream, self.deployment));
-        let request = UpdateRequest { token: format!("update-{:016x}", self.system.random()), asked_at: now };
+        let now = wanted.accepted_at;
+        let request = UpdateRequest { token: self.token(), asked_at: now };
         let changed = self.change(&record, |after| {
             touch(after, caller, now);
-            after.last_config_version = wanted.number;
+            after.last_config_version = after.last_config_version.max(wanted.number);
             if needs_stack {
                 after.stack.start_update(request);
                 after.pending = Some(wanted);
             } else {
-                after.stack.reason = None;
+                if after.stack.status == Status::Active {
+                    after.stack.reason = None;
+                }
                 after.adopt(wanted);
             }
         });
         let changed = changed.await?;
-        if !needs_stack {
-            return Ok(changed);
+        let asked = if needs_stack { self.ask_for_update(changed, Part::Stream).await? } else { changed };
+        match (&asked.pending, &asked.stack.reason) {
+            (Some(_), _) => Ok(asked),
+            (None, Some(reason)) if needs_stack => Err(ChangeFault::UpdateRefused(reason.clone())),
+            // It runs.
+            (None, _) => self.ask_for_sinks(asked).await,
         }
-        let asked = self.ask_for_update(changed, Part::Stream).await?;
-        match &asked.stack.reason {
-            Some(reason) if asked.stack.status == Status::Active => Err(ChangeFault::UpdateRefused(reason.clone())),
-            _ => Ok(asked),
+    }
+
+    /// What becomes of a stream's sinks when a document runs.
+    pub(super) fn sink_changes(
+        &self,
+        record: &StreamRecord,
+        wanted: &StreamDocument,
+    ) -> Result<BTreeMap<SinkKind, SinkChange>, ChangeFault> {
+        let mut changes = BTreeMap::new();
+        for kind in SinkKind::ALL {
+            let change = match (record.sinks.get(&kind), wanted.output.settings(kind)) {
+                (None, None) => continue,
+                (None, Some(_)) => {
+                    let stack_name = self.deployment.naming.stack(&format!("sink-{kind}"), &record.key, self.system.random());
+                    SinkChange::Create { stack_name }
+                }
+                (Some(_), None) => SinkChange::Delete,
+                (Some(_), Some(_)) if self.is_sink_as_wanted(record, wanted, kind) => continue,
+                (Some(sink), Some(_)) if sink.stack.status == Status::OperationFailed => return Err(ChangeFault::SinkFailed(kind)),
+                (Some(_), Some(_)) => SinkChange::Update { token: self.token() },
+            };
+            changes.insert(kind, change);
         }
+        Ok(changes)
+    }
+
+    fn is_sink_as_wanted(&self, record: &StreamRecord, wanted: &StreamDocument, kind: SinkKind) -> bool {
+        let part = Part::Sink(kind);
+        let mut after = record.clone();
+        after.document = wanted.clone();
+        if let Some(sink) = after.sinks.get_mut(&kind) {
+            sink.wanted = wanted.output.settings(kind).cloned();
+        }
+        StackRequest::new(&after, part, self.deployment).asks_the_same(&StackRequest::new(record, part, self.deployment))
+    }
+
+    fn token(&self) -> String {
+        format!("update-{:016x}", self.system.random())
     }
 
     /// Tells CloudFormation of an update that is noted in the record.
@@ -61,7 +158,7 @@ impl Provisioning<'_> {
     }
 
     /// What a document means for a stream that exists: its resources keep their names.
-    fn wanted(&self, record: &StreamRecord, declared: Declaration) -> PendingConfig {
+    fn wanted(&self, caller: &Caller, record: &StreamRecord, declared: Declaration) -> PendingConfig {
         let Declaration { posted, document } = declared;
         let kinesis = &document.buffer.kinesis;
         let resources = StreamResources {
@@ -69,7 +166,15 @@ impl Provisioning<'_> {
             retention_hours: kinesis.retention_hours.unwrap_or(self.deployment.default_retention_hours),
             ..record.resources.clone()
         };
-        PendingConfig { number: record.last_config_version + 1, posted, document, resources }
+        PendingConfig {
+            number: record.last_config_version + 1,
+            posted,
+            document,
+            resources,
+            sinks: BTreeMap::new(),
+            accepted_at: self.system.now(),
+            accepted_by: caller.subject.clone(),
+        }
     }
 
     fn stack_request(&self, record: &StreamRecord, config: &PendingConfig) -> StackRequest {
@@ -80,11 +185,8 @@ impl Provisioning<'_> {
 }
 
 /// A stream changes when it works and nothing of it is changing: a sink that is coming is made for the config that it found.
-fn check_idle(record: &StreamRecord) -> Result<(), ChangeFault> {
-    let busy = record.parts().find(|(_, stack)| stack.status.is_in_progress());
-    if let Some((part, stack)) = busy {
-        return Err(ChangeFault::Busy { part, status: stack.status });
-    }
+fn check_works(record: &StreamRecord) -> Result<(), ChangeFault> {
+    check_quiet(record)?;
     match record.stack.status {
         Status::Active => Ok(()),
         Status::OperationFailed if record.stack.operation == Operation::Update => Err(ChangeFault::Stuck(record.stack.stack_name.clone())),
