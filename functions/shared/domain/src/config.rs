@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 
 use crate::document::{StreamDocument, StreamMode};
 use crate::ids::{Owner, StreamKey};
+use crate::output::Buffering;
 use crate::record::{SinkKind, StreamRecord, StreamResources};
 use crate::store::StoreFault;
 
@@ -119,6 +120,10 @@ impl StreamRecord {
         kinesis.retention_hours = Some(self.resources.retention_hours);
         if kinesis.mode == StreamMode::Provisioned {
             kinesis.shards = Some(self.resources.shards);
+        }
+        if let Some(s3) = &mut document.output.s3 {
+            let size_mb = s3.size_mb(self.is_partitioned_by_event_time());
+            s3.buffering = Buffering { interval_seconds: Some(s3.interval_seconds()), size_mb: Some(size_mb) };
         }
         json!(document)
     }
