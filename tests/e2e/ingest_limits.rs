@@ -63,7 +63,9 @@ async fn a_wrong_method_is_told_the_right_ones() {
         (Method::PUT, format!("{stream}/events"), "GET, POST"),
         (Method::GET, format!("/ingest/{id}"), "POST"),
         (Method::DELETE, "/streams".to_owned(), "GET"),
-        (Method::PATCH, stream.to_owned(), "DELETE, GET, POST"),
+        (Method::PATCH, format!("{stream}/sinks"), "GET, POST"),
+        (Method::PUT, format!("{stream}/versions"), "GET"),
+        (Method::GET, format!("{stream}/rollback/1"), "POST"),
         (Method::POST, "/ready".to_owned(), "GET"),
     ];
     for (method, path, expected) in cases {

@@ -16,3 +16,4 @@ mod ingest;
 mod ingest_limits;
 mod sinks;
 mod streams;
+mod updates;

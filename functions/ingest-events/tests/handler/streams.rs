@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use domain::config::PendingConfig;
 use domain::fakes::active_stream;
 use domain::lifecycle::Status;
 use domain::limits::{CONFIG_CACHE_TTL, MISSING_CACHE_TTL};
 use insta::assert_snapshot;
+use serde_json::json;
 
 use crate::bench::{Bench, EVENTS, INGEST, RAW_STREAM, ROUTES, TRUCK, batch_of, shown, stream_in};
 
@@ -141,6 +143,19 @@ async fn a_stream_that_is_being_updated_takes_events() {
     for path in ROUTES {
         assert_eq!(bench.post(path, TRUCK).await.status, 200, "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_config_that_is_pending_has_no_say_yet() {
+    let bench = Bench::new();
+    let mut record = stream_in(Status::UpdateInProgress);
+    let mut document = record.document.clone();
+    (document.input.timestamp, document.input.max_event_bytes) = (None, 10);
+    record.pending = Some(PendingConfig { number: 2, posted: json!({}), document, resources: record.resources.clone() });
+    bench.store.insert(record);
+    assert_eq!(bench.post(EVENTS, TRUCK).await.status, 200);
+    assert_eq!(bench.post(EVENTS, "{}").await.status, 400, "the running config wants a time");
+    assert_eq!(bench.stored(RAW_STREAM), [TRUCK]);
 }
 
 #[tokio::test]

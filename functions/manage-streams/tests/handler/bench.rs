@@ -30,6 +30,11 @@ pub(crate) const S3_SINK: &str = r#"{"type":"s3"}"#;
 /// A stream with everything in it that is not a default.
 pub(crate) const DOCUMENT: &str = r#"{"name":"Refuse trucks","metadata":{"team":"waste"},"access_rights":"public","input":{"timestamp":"$.time"},"buffer":{"kinesis":{"shards":2}}}"#;
 
+/// The same with another name and another size limit, which need nothing of its stack.
+pub(crate) const RENAMED: &str = r#"{"name":"Trucks","metadata":{"team":"waste"},"access_rights":"public","input":{"timestamp":"$.time","max_event_bytes":1000},"buffer":{"kinesis":{"shards":2}}}"#;
+/// The same with a longer retention, which needs an update of its stack.
+pub(crate) const RETAINED: &str = r#"{"name":"Refuse trucks","metadata":{"team":"waste"},"access_rights":"public","input":{"timestamp":"$.time"},"buffer":{"kinesis":{"shards":2,"retention_hours":48}}}"#;
+
 /// The function and everything behind it.
 pub(crate) struct Bench {
     pub(crate) issuer: TestIssuer,
@@ -120,6 +125,16 @@ impl Bench {
         self.call("POST", path, Some(body)).await
     }
 
+    /// Puts, with a token that may manage.
+    pub(crate) async fn put(&self, path: &str, body: &str) -> Answer {
+        self.call("PUT", path, Some(body)).await
+    }
+
+    /// Patches, with a token that may manage.
+    pub(crate) async fn patch(&self, path: &str, body: &str) -> Answer {
+        self.call("PATCH", path, Some(body)).await
+    }
+
     /// Deletes, with a token that may manage.
     pub(crate) async fn delete(&self, path: &str) -> Answer {
         self.call("DELETE", path, None).await
@@ -128,6 +143,13 @@ impl Bench {
     /// Calls with a token that may manage.
     pub(crate) async fn call(&self, method: &str, path: &str, body: Option<&str>) -> Answer {
         self.call_as(Some(&self.token("waste", Scope::Manage)), method, path, body).await
+    }
+
+    /// Calls with a token that may manage, and another header.
+    pub(crate) async fn call_with(&self, header: (&str, &str), method: &str, path: &str, body: Option<&str>) -> Answer {
+        let mut event = event(method, path, Some(&self.token("waste", Scope::Manage)), body);
+        event["headers"][header.0] = header.1.into();
+        send(&self.router, &event).await
     }
 
     /// Calls with any token, or none.
@@ -149,6 +171,13 @@ impl Bench {
     pub(crate) fn stacks_asked_for(&self) -> usize {
         self.stacks.requests().len()
     }
+}
+
+/// What an update leads to, as the stream shows it: status, number of the config that runs, reason.
+pub(crate) fn outcome(answer: &Answer) -> (&str, u64, Option<&str>) {
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let body = &answer.body;
+    (body["status"].as_str().unwrap(), body["config_version"].as_u64().unwrap(), body["reason"].as_str())
 }
 
 /// Names the stream.

@@ -4,12 +4,17 @@
 
 mod access;
 mod bench;
+mod conditions;
+mod configs;
 mod creation;
 mod deletion;
 mod documents;
+mod failed_updates;
 mod faults;
+mod patches;
 mod races;
 mod readiness;
 mod reading;
 mod requests;
 mod sinks;
+mod updates;

@@ -6,11 +6,13 @@ use domain::access::Reach;
 use domain::config::{AcceptedConfig, ConfigHistory, ConfigPage, ConfigSummary};
 use domain::fakes::FakeStore;
 use domain::ids::{Owner, StreamId, StreamKey, Version};
+use domain::limits::RECONCILE_AFTER;
+use domain::provision::ProvisionFault;
 use domain::record::StreamRecord;
 use domain::store::{FaultyStreams, StoreFault, StreamReader, StreamStore, StreamWriter, WriteFault};
 use tokio::task::yield_now;
 
-use crate::bench::{Bench, DOCUMENT, NEWEST, S3, S3_SINK, SINKS, STREAM};
+use crate::bench::{Bench, DOCUMENT, NEWEST, RENAMED, RETAINED, S3, S3_SINK, SINKS, STREAM};
 
 /// A table that takes its time: whoever reads lets the other read, too.
 struct SlowStore(Arc<FakeStore>);
@@ -123,4 +125,53 @@ async fn two_readers_at_once_both_see_the_truth_in_the_end() {
     let (one, other) = tokio::join!(bench.get(STREAM), bench.get(STREAM));
     assert_eq!((one.status, other.status), (200, 200));
     assert_eq!(bench.get(STREAM).await.body["status"], "ACTIVE");
+}
+
+#[tokio::test]
+async fn of_two_racing_updates_one_is_made_and_one_is_a_conflict() {
+    for (one, other) in [(RENAMED, RETAINED), (RETAINED, RENAMED), (RETAINED, RETAINED)] {
+        let bench = bench();
+        bench.make(STREAM, DOCUMENT).await;
+        let (one, other) = tokio::join!(bench.put(STREAM, one), bench.patch(NEWEST, other));
+        assert_eq!(sorted([one.status, other.status]), [200, 409]);
+        bench.finish_stacks();
+        let after = bench.get(STREAM).await.body;
+        assert_eq!((&after["status"], &after["config_version"]), (&"ACTIVE".into(), &2.into()));
+        assert!(bench.stacks.updates().len() <= 1);
+    }
+}
+
+#[tokio::test]
+async fn of_two_racing_updates_under_a_tag_the_one_that_is_not_made_hears_that_the_config_changed() {
+    let bench = bench();
+    bench.make(STREAM, DOCUMENT).await;
+    let put = |document| bench.call_with(("if-match", "\"1\""), "PUT", STREAM, Some(document));
+    let (one, other) = tokio::join!(put(RENAMED), put(RETAINED));
+    assert_eq!(sorted([one.status, other.status]), [200, 412]);
+    let late = if one.status == 412 { &one } else { &other };
+    assert_eq!(late.header("etag"), Some("\"2\""), "the tag that would do now");
+}
+
+#[tokio::test]
+async fn a_stream_is_not_deleted_under_an_update_nor_updated_under_its_deletion() {
+    for document in [RENAMED, RETAINED] {
+        let bench = bench();
+        bench.make(STREAM, DOCUMENT).await;
+        let (update, deletion) = tokio::join!(bench.put(STREAM, document), bench.delete(STREAM));
+        assert_eq!(sorted([update.status, deletion.status]), [200, 409]);
+    }
+}
+
+#[tokio::test]
+async fn two_readers_at_once_heal_an_update_once() {
+    let bench = bench();
+    bench.make(STREAM, DOCUMENT).await;
+    bench.stacks.fail_next(ProvisionFault::Transient("throttled".into()));
+    bench.put(STREAM, RETAINED).await;
+    bench.system.advance(RECONCILE_AFTER);
+    let (one, other) = tokio::join!(bench.get(STREAM), bench.get(STREAM));
+    assert_eq!((one.status, other.status), (200, 200));
+    assert_eq!(bench.stacks.updates().len(), 1);
+    bench.finish_stacks();
+    assert_eq!(bench.get(STREAM).await.body["config_version"], 2);
 }

@@ -13,7 +13,7 @@ use crate::declaration::Declaration;
 use crate::document::{StreamDocument, StreamMode};
 use crate::ids::{Owner, StreamKey};
 use crate::lifecycle::{StackState, UpdateRequest};
-use crate::output::S3Settings;
+use crate::output::{Buffering, S3Settings};
 use crate::record::{SinkKind, SinkRecord, StreamRecord, StreamResources};
 use crate::store::StoreFault;
 
@@ -190,6 +190,10 @@ impl StreamRecord {
         kinesis.retention_hours = Some(self.resources.retention_hours);
         if kinesis.mode == StreamMode::Provisioned {
             kinesis.shards = Some(self.resources.shards);
+        }
+        if let Some(s3) = &mut document.output.s3 {
+            let size_mb = s3.size_mb(self.is_partitioned_by_event_time());
+            s3.buffering = Buffering { interval_seconds: Some(s3.interval_seconds()), size_mb: Some(size_mb) };
         }
         json!(document)
     }

@@ -8,7 +8,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::document::{StreamDocument, StreamMode};
 use crate::field_path::FieldPath;
-use crate::lint::{Fault, Linter, Weight};
+use crate::lint::{Fault, Linter, Weight, repeated_fields};
 use crate::names::partition_query;
 use crate::text_tree::{Node, Place};
 
@@ -53,7 +53,7 @@ impl Declaration {
     /// Every fault found, each as `(line,column) what is wrong`, in the order of the text.
     pub fn parse(text: &str, leniency: Leniency) -> Result<Self, Vec<String>> {
         let tree = Node::parse(text).map_err(|bad| vec![bad.to_string()])?;
-        Self::read(&tree, leniency)
+        Self::read(&tree, leniency, Vec::new())
     }
 
     /// Reads a document from another, as it was posted, and the text of a patch: maps are merged member by member, `null` resets a
@@ -63,16 +63,17 @@ impl Declaration {
     /// As for [`Declaration::parse`]. Places are those of the patch; what was there before stands at its beginning.
     pub fn patch(posted: &Value, text: &str, leniency: Leniency) -> Result<Self, Vec<String>> {
         let patch = Node::parse(text).map_err(|bad| vec![bad.to_string()])?;
+        // Merging leaves one of each.
+        let repeated = repeated_fields(&patch);
         let mut tree = Node::from_value(posted.clone(), patch.place);
         tree.merge(patch);
-        Self::read(&tree, leniency)
+        Self::read(&tree, leniency, repeated)
     }
 
-    fn read(tree: &Node, leniency: Leniency) -> Result<Self, Vec<String>> {
+    fn read(tree: &Node, leniency: Leniency, mut faults: Vec<Fault>) -> Result<Self, Vec<String>> {
         let shape = LINTER.faults(tree);
         let known = LINTER.known_part(tree);
-        let mut faults: Vec<Fault> =
-            shape.into_iter().filter(|fault| leniency == Leniency::Strict || fault.weight == Weight::Heavy).collect();
+        faults.extend(shape.into_iter().filter(|fault| leniency == Leniency::Strict || fault.weight == Weight::Heavy));
         let mut meaning = Meaning { tree, faults: &mut faults };
         meaning.check_path("input.timestamp");
         // What is wrong in its shape says nothing certain about its meaning.
@@ -268,6 +269,8 @@ mod tests {
         let patch = "name: c\nbuffer:\n  kinesis:\n    mode: on_demand\n    shard: 3\n";
         let faults = Declaration::patch(&posted, patch, Leniency::Strict).unwrap_err();
         assert_eq!(faults, ["(1,1) expected shards only with mode provisioned", "(5,5) field shard not recognised, did you mean shards?"]);
+        let twice = Declaration::patch(&posted, "name: null\nname: c\n", Leniency::Chilled).unwrap_err();
+        assert_eq!(twice, ["(2,1) field name is given twice"]);
         assert_eq!(Declaration::patch(&posted, "[1]", Leniency::Strict).unwrap_err(), ["(1,1) expected object value, got array"]);
     }
 

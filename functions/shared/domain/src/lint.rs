@@ -65,7 +65,7 @@ impl Linter {
 
     /// Names everything that is wrong with a document, in its order.
     pub fn faults(&self, document: &Node) -> Vec<Fault> {
-        let mut visit = Visit { schema: &self.schema, faults: Vec::new() };
+        let mut visit = Visit { schema: &self.schema, faults: repeated_fields(document) };
         visit.node(document, &self.schema);
         visit.faults.sort_by_key(|fault| fault.place);
         visit.faults.truncate(MAX_FAULTS);
@@ -77,6 +77,29 @@ impl Linter {
         let mut value = document.value();
         prune(&mut value, &self.schema, &self.schema);
         value
+    }
+}
+
+/// Names every field that is given twice in one map, wherever that is.
+pub fn repeated_fields(document: &Node) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    note_repeated(document, &mut faults);
+    faults
+}
+
+fn note_repeated(node: &Node, faults: &mut Vec<Fault>) {
+    match &node.content {
+        Content::Map(members) => {
+            let mut seen = HashSet::new();
+            for Member { place, name, value } in members {
+                if !seen.insert(name) && faults.len() < MAX_FAULTS {
+                    faults.push(Fault { place: *place, message: format!("field {} is given twice", echo(name)), weight: Weight::Heavy });
+                }
+                note_repeated(value, faults);
+            }
+        }
+        Content::List(items) => items.iter().for_each(|item| note_repeated(item, faults)),
+        Content::Scalar(_) => {}
     }
 }
 
@@ -106,11 +129,7 @@ impl Visit<'_> {
     fn map(&mut self, place: Place, members: &[Member], schema: &Value) {
         let known = schema["properties"].as_object();
         let others = schema.get("additionalProperties");
-        let mut seen = HashSet::new();
         for Member { place, name, value } in members {
-            if !seen.insert(name) {
-                self.fault(*place, Weight::Heavy, format!("field {} is given twice", echo(name)));
-            }
             match (known.and_then(|known| known.get(name)), others) {
                 (Some(schema), _) => self.node(value, schema),
                 (None, Some(Value::Bool(false))) => {
