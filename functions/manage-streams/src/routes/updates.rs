@@ -4,7 +4,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use domain::access::Caller;
-use domain::declaration::Declaration;
+use domain::declaration::{Declaration, Draft};
 use domain::document::StreamDocument;
 use domain::provision::ChangeFault;
 use domain::record::StreamRecord;
@@ -137,7 +137,7 @@ pub async fn patch_stream(
     DocumentBody(body): DocumentBody,
 ) -> Result<Response, Refusal> {
     let found = Found::new(&context, record, if_match).await?;
-    let declared = checked(Declaration::patch(&found.record.posted, &body, leniency))?;
+    let declared = checked(Draft::patch(&found.record.posted, &body, leniency))?;
     change(&context, &caller, found, declared).await
 }
 

@@ -88,7 +88,7 @@ async fn the_schema_of_documents_is_open_to_editors() {
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/schema+json")));
     assert_eq!(answer.body["$schema"], "https://json-schema.org/draft/2020-12/schema");
     let fields: Vec<&String> = answer.body["properties"].as_object().unwrap().keys().collect();
-    assert_eq!(fields, ["access_rights", "buffer", "description", "input", "metadata", "name", "output"]);
+    assert_eq!(fields, ["access_rights", "buffer", "description", "input", "metadata", "name", "output", "pipeline", "subscribable"]);
     assert_ne!(answer.body["properties"]["name"]["description"], Value::Null);
 }
 
@@ -98,4 +98,52 @@ async fn an_id_that_stands_in_the_way_of_a_route_is_refused() {
     let answer = bench.post("/streams/lint/1", "{}").await;
     assert_eq!((answer.status, &answer.body["errors"][0]["pointer"]), (400, &json!("/id")));
     assert_eq!(bench.store.calls(), 0);
+}
+
+/// A document with a fault of every kind of check.
+const FAULTY: &str = r#"input:
+  schema: {properties: {kmh: {type: numbr}}}
+pipeline:
+  processors:
+    - mapping: |
+        .speed = to_float(.kmh)
+        .host = get_hostname!()
+    - filter: .speed > 0
+output:
+  elasticsearch: {}
+"#;
+
+#[tokio::test]
+async fn programs_schemas_and_sections_are_checked_on_every_route_that_takes_a_document() {
+    let bench = Bench::with_stream().await;
+    let answer = bench.post("/streams/lint?chilled=true", FAULTY).await;
+    assert_snapshot!(answer.shown(), @"");
+    let shown = answer.shown();
+    assert_eq!(bench.post("/streams/lint", FAULTY).await.shown(), shown);
+    assert_eq!(bench.post("/streams/bus-positions", FAULTY).await.shown(), shown);
+    assert_eq!(bench.post("/streams/bus-positions/2", FAULTY).await.shown(), shown);
+    for method in ["PUT", "PATCH"] {
+        assert_eq!(bench.call(method, STREAM, Some(FAULTY)).await.shown(), shown, "{method}");
+        assert_eq!(bench.call(method, NEWEST, Some(FAULTY)).await.shown(), shown, "{method}");
+    }
+}
+
+#[tokio::test]
+async fn a_config_that_no_longer_passes_cannot_be_gone_back_to() {
+    let bench = Bench::with_stream().await;
+    let was = r#"{"pipeline": {"processors": [{"mapping": ".a = 1"}]}}"#;
+    let put = bench.call("PUT", STREAM, Some(&format!(r#"{{"access_rights": "public", {}"#, &was[1..]))).await;
+    assert_eq!(put.status, 200, "{}", put.body);
+    let patched = bench.call("PATCH", STREAM, Some(r#"{"pipeline": {"processors": [{"mapping": "nope()"}]}}"#)).await;
+    assert_eq!(patched.body, json!({"linting_errors": ["(1,42) function nope is not known"]}));
+    assert_eq!(bench.get(STREAM).await.body["config"]["pipeline"], json!({"processors": [{"mapping": ".a = 1"}]}));
+}
+
+#[tokio::test]
+async fn too_much_of_a_document_is_refused_before_its_programs_are_compiled() {
+    let bench = Bench::new();
+    let many: Vec<String> = (0..20).map(|_| format!(r#"{{"mapping": "{}"}}"#, "#".repeat(16_000))).collect();
+    let answer = bench.post("/streams/lint", &format!(r#"{{"pipeline": {{"processors": [{}]}}}}"#, many.join(","))).await;
+    assert_eq!(answer.body["linting_errors"].as_array().map(Vec::len), Some(1));
+    assert!(answer.body["linting_errors"][0].as_str().unwrap_or_default().starts_with("(1,1) expected at most 81920 bytes as JSON"));
 }

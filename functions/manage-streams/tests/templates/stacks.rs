@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use domain::document::TimestampFormat;
 use domain::fakes::active_stream;
+use domain::input::TimestampFormat;
 use domain::names::{Naming, partition_query};
 use domain::output::S3Settings;
 use domain::record::{Part, SinkKind, SinkRecord};

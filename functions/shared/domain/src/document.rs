@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::field_path::FieldPath;
-use crate::limits::DEFAULT_MAX_EVENT_BYTES;
+use crate::input::Input;
 use crate::output::Output;
+use crate::pipeline::Pipeline;
 
 /// A stream as declared.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -29,8 +29,12 @@ pub struct StreamDocument {
     pub input: Input,
     /// The Kinesis streams between the parts.
     pub buffer: Buffer,
+    /// What is done with the events between the two.
+    pub pipeline: Pipeline,
     /// Where the events are written.
     pub output: Output,
+    /// Whether clients can subscribe to the processed events.
+    pub subscribable: bool,
 }
 
 /// Who may see a stream's data.
@@ -80,44 +84,20 @@ impl Confidentiality {
     }
 }
 
-/// What may be sent to a stream.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Input {
-    /// Where the event time stands, such as `$.time`. Without it the event time is the arrival.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, example = "$.time")]
-    pub timestamp: Option<FieldPath>,
-    /// How the event time is written.
-    pub timestamp_format: TimestampFormat,
-    /// The largest event, in bytes: 260,096 (254 KiB) by default, at most 716,800 (700 KiB).
-    #[schema(minimum = 1, maximum = 716_800)]
-    pub max_event_bytes: u32,
-}
-
-impl Default for Input {
-    fn default() -> Self {
-        Self { timestamp: None, timestamp_format: TimestampFormat::default(), max_event_bytes: DEFAULT_MAX_EVENT_BYTES }
-    }
-}
-
-/// How an event writes its time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TimestampFormat {
-    /// Text such as `2018-02-07T01:26:13.840Z`.
-    #[default]
-    Rfc3339,
-    /// A number: seconds since 1970-01-01T00:00:00Z.
-    EpochSeconds,
-}
-
 /// What lies between the parts of a stream.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Buffer {
     /// The raw and the processed Kinesis stream.
     pub kinesis: KinesisBuffer,
+    /// Whether there is a raw stream. Without it there is no pipeline either: events go to the processed stream as they come.
+    pub raw: bool,
+}
+
+impl Default for Buffer {
+    fn default() -> Self {
+        Self { kinesis: KinesisBuffer::default(), raw: true }
+    }
 }
 
 /// Capacity of the two Kinesis streams. What is not given follows the deployment's defaults.

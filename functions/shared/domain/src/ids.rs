@@ -92,6 +92,8 @@ impl StreamId {
 
 text_id!(
     /// Names a resource among those of its type and owner.
+    #[derive(utoipa::ToSchema)]
+    #[schema(value_type = String, format = "resource-id", pattern = "^[a-z0-9][a-z0-9_-]{0,63}$", example = "my-limit")]
     ResourceId,
     "resource id",
     "^[a-z0-9][a-z0-9_-]{0,63}$",

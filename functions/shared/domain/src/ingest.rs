@@ -4,8 +4,8 @@ use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::document::{Input, TimestampFormat};
 use crate::field_path::FieldPath;
+use crate::input::{Input, TimestampFormat};
 use crate::json_text;
 use crate::limits::MAX_EVENTS_PER_REQUEST;
 use crate::outcome::{EventFault, Outcome, Tally};

@@ -6,10 +6,11 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
+use crate::formats::format_fault;
 use crate::text_tree::{Content, Member, Node, Place};
 
 /// Faults that are told; who has more will find the rest with the next try.
-const MAX_FAULTS: usize = 100;
+pub(crate) const MAX_FAULTS: usize = 100;
 
 /// Characters of a caller's own words that are repeated to it.
 const MAX_ECHO: usize = 60;
@@ -109,6 +110,9 @@ impl Visit<'_> {
     }
 
     fn node(&mut self, node: &Node, schema: &Value) {
+        if let Some(variants) = variants(schema, self.schema) {
+            return self.variant(node, &variants);
+        }
         let schema = chosen(schema, self.schema, node);
         let Some(kinds) = kinds_of(schema) else { return };
         let got = kind(node);
@@ -126,11 +130,38 @@ impl Visit<'_> {
         }
     }
 
+    /// An object with one member, which says what the object is.
+    fn variant(&mut self, node: &Node, variants: &[(&str, &Value)]) {
+        let Content::Map(members) = &node.content else {
+            return self.fault(node.place, Weight::Heavy, format!("expected object value, got {}", kind(node)));
+        };
+        let known: Vec<&str> = variants.iter().map(|(name, _)| *name).collect();
+        if members.len() != 1 {
+            let got: Vec<String> = members.iter().map(|member| echo(&member.name)).take(variants.len() + 1).collect();
+            let got = if got.is_empty() { "none".to_owned() } else { got.join(", ") };
+            self.fault(node.place, Weight::Heavy, format!("expected exactly one of: {}; got {got}", known.join(", ")));
+        }
+        for Member { place, name, value } in members {
+            match variants.iter().find(|(known, _)| known == name) {
+                Some((_, schema)) => self.node(value, schema),
+                None => {
+                    let guess = nearest(name, known.iter()).map(|guess| format!("did you mean {guess}?"));
+                    let hint = guess.unwrap_or_else(|| format!("expected one of: {}", known.join(", ")));
+                    self.fault(*place, Weight::Heavy, format!("field {} not recognised, {hint}", echo(name)));
+                }
+            }
+        }
+    }
+
     fn map(&mut self, place: Place, members: &[Member], schema: &Value) {
         let known = schema["properties"].as_object();
         let others = schema.get("additionalProperties");
         for Member { place, name, value } in members {
             match (known.and_then(|known| known.get(name)), others) {
+                (Some(schema), _) if is_forbidden(schema) => {
+                    let why = schema["description"].as_str().unwrap_or("not allowed");
+                    self.fault(*place, Weight::Heavy, why.to_owned());
+                }
                 (Some(schema), _) => self.node(value, schema),
                 (None, Some(Value::Bool(false))) => {
                     let guess = known.and_then(|known| nearest(name, known.keys())).map(|guess| format!(", did you mean {guess}?"));
@@ -172,9 +203,30 @@ impl Visit<'_> {
             let length = text.chars().count();
             if let Some(bound) = out_of_bounds(length as f64, &schema["minLength"], &schema["maxLength"]) {
                 self.fault(place, Weight::Heavy, format!("expected {bound} characters, got {length}"));
+            } else if let Some(fault) = schema["format"].as_str().and_then(|format| format_fault(format, text)) {
+                self.fault(place, Weight::Heavy, fault);
             }
         }
     }
+}
+
+/// The alternatives of a value that is an object with one member: the member's name, and what it holds.
+fn variants<'s>(schema: &'s Value, root: &'s Value) -> Option<Vec<(&'s str, &'s Value)>> {
+    if let Some(reference) = schema["$ref"].as_str() {
+        return variants(root.pointer(reference.strip_prefix('#')?)?, root);
+    }
+    let one_member = |alternative: &'s Value| {
+        let mut properties = alternative["properties"].as_object()?.iter();
+        let (name, held) = properties.next()?;
+        let is_alone = properties.next().is_none() && texts(&alternative["required"]).eq([name.as_str()]);
+        is_alone.then_some((name.as_str(), held))
+    };
+    schema["oneOf"].as_array()?.iter().map(one_member).collect()
+}
+
+/// What no value at all matches: a field that is known and cannot be used.
+fn is_forbidden(schema: &Value) -> bool {
+    schema["not"].as_object().is_some_and(Map::is_empty)
 }
 
 /// Follows references, and chooses among alternatives the one that the value is meant to be.
@@ -193,13 +245,19 @@ fn chosen<'s>(schema: &'s Value, root: &'s Value, node: &Node) -> &'s Value {
 
 /// Drops what no schema names. A chilled document means what is left.
 fn prune(value: &mut Value, schema: &Value, root: &Value) {
+    if let (Some(variants), Some(members)) = (variants(schema, root), value.as_object_mut()) {
+        for (name, schema) in variants {
+            members.entry(name).and_modify(|member| prune(member, schema, root));
+        }
+        return;
+    }
     let schema = resolved(schema, root);
     match value {
         Value::Object(members) => {
             let none = Map::new();
             let known = schema["properties"].as_object().unwrap_or(&none);
             if schema["additionalProperties"] == Value::Bool(false) {
-                members.retain(|name, _| known.contains_key(name));
+                members.retain(|name, _| known.get(name).is_some_and(|schema| !is_forbidden(schema)));
             }
             for (name, member) in members {
                 if let Some(schema) = known.get(name) {
@@ -263,7 +321,7 @@ fn texts(list: &Value) -> impl Iterator<Item = &str> {
 }
 
 /// The known word that was probably meant.
-fn nearest<'w>(word: &str, known: impl Iterator<Item = impl AsRef<str> + 'w>) -> Option<String> {
+pub fn nearest<'w>(word: &str, known: impl Iterator<Item = impl AsRef<str> + 'w>) -> Option<String> {
     let word = word.to_lowercase();
     let scored = known.map(|known| (strsim::damerau_levenshtein(&word, known.as_ref()), known.as_ref().to_owned()));
     let nearest = scored.min_by_key(|(distance, _)| *distance)?;
@@ -280,85 +338,4 @@ fn shown(value: &Value) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn linter() -> Linter {
-        Linter::new(json!({
-            "type": "object",
-            "additionalProperties": false,
-            "required": ["name"],
-            "properties": {
-                "name": {"type": "string", "maxLength": 5},
-                "mode": {"$ref": "#/$defs/Mode"},
-                "shards": {"type": ["integer", "null"], "minimum": 1, "maximum": 500},
-                "ratio": {"type": "number"},
-                "labels": {"type": "object", "additionalProperties": {"type": "string"}},
-                "inner": {"oneOf": [{"type": "null"}, {"$ref": "#/$defs/Inner"}]},
-                "list": {"type": "array", "items": {"$ref": "#/$defs/Inner"}, "maxItems": 2},
-                "any": {}
-            },
-            "$defs": {
-                "Mode": {"type": "string", "enum": ["provisioned", "on_demand"]},
-                "Inner": {"type": "object", "additionalProperties": false, "properties": {"deep": {"type": "boolean"}}}
-            }
-        }))
-    }
-
-    fn faults(text: &str) -> Vec<String> {
-        linter().faults(&Node::parse(text).unwrap()).iter().map(ToString::to_string).collect()
-    }
-
-    #[test]
-    fn a_good_document_has_no_faults() {
-        let text = "name: a\nmode: on_demand\nshards: null\nratio: 2\nlabels: {x: y}\ninner: {deep: true}\nlist: [{}, {deep: false}]\nany: [1, {}]";
-        assert_eq!(faults(text), [""; 0]);
-        assert_eq!(faults("name: a\ninner:\n"), [""; 0]);
-    }
-
-    #[test]
-    fn every_fault_is_named_in_the_order_of_the_text() {
-        let text = "nmae: x\nmode: on-demand\nshards: 501\nratio: a\nlabels: {x: 1}\ninner: {deap: 1, deep: 1}\nlist: [{}, 2, {}]\nname: toolong\nname: [1]\n";
-        assert_eq!(
-            faults(text),
-            [
-                "(1,1) field nmae not recognised, did you mean name?",
-                "(2,7) value on-demand is not a valid option, expected one of: provisioned, on_demand, did you mean on_demand?",
-                "(3,9) expected 1 to 500, got 501",
-                "(4,8) expected number value, got string",
-                "(5,13) expected string value, got integer",
-                "(6,9) field deap not recognised, did you mean deep?",
-                "(6,24) expected boolean value, got integer",
-                "(7,7) expected at most 2 items, got 3",
-                "(7,12) expected object value, got integer",
-                "(8,7) expected at most 5 characters, got 7",
-                "(9,1) field name is given twice",
-                "(9,7) expected string value, got array",
-            ]
-        );
-    }
-
-    #[test]
-    fn a_missing_field_stands_where_its_object_begins() {
-        assert_eq!(faults("mode: provisioned"), ["(1,1) field name is required"]);
-        assert_eq!(faults("[]"), ["(1,1) expected object value, got array"]);
-    }
-
-    #[test]
-    fn only_unknown_fields_can_be_overlooked() {
-        let tree = Node::parse("name: a\nnope: 1\ninner: {other: 2, deep: true}\nshards: 0\nany: {keep: 1}").unwrap();
-        let linter = linter();
-        let weights: Vec<Weight> = linter.faults(&tree).iter().map(|fault| fault.weight).collect();
-        assert_eq!(weights, [Weight::Light, Weight::Light, Weight::Heavy]);
-        let left = json!({"name": "a", "inner": {"deep": true}, "shards": 0, "any": {"keep": 1}});
-        assert_eq!(linter.known_part(&tree), left);
-    }
-
-    #[test]
-    fn a_flood_of_faults_is_cut() {
-        let many: String = (0..1_000).map(|n| format!("x{n}: 1\n")).collect();
-        assert_eq!(faults(&many).len(), MAX_FAULTS);
-        assert!(faults(&format!("{}: 1", "n".repeat(500)))[0].len() < 200);
-    }
-}
+mod tests;

@@ -3,9 +3,9 @@
 use sha2::{Digest, Sha256};
 
 use crate::document::Confidentiality;
-use crate::document::TimestampFormat;
 use crate::field_path::FieldPath;
 use crate::ids::StreamKey;
+use crate::input::TimestampFormat;
 
 /// The longest Firehose delivery stream name
 /// (<https://docs.aws.amazon.com/firehose/latest/APIReference/API_CreateDeliveryStream.html>).

@@ -1,7 +1,7 @@
 //! What becomes of an event at the door: every event gets exactly one outcome.
 
-use crate::document::TimestampFormat;
 use crate::field_path::FieldPath;
+use crate::input::TimestampFormat;
 use crate::json_text::TextFault;
 
 /// The fate of one event of a request.

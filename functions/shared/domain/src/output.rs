@@ -2,12 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ids::ResourceId;
 use crate::record::SinkKind;
 
 /// The sinks of a stream. What is not there, it does not have.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Output {
+    /// An `output` resource that says all of this; then nothing else stands here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource: Option<ResourceId>,
     /// Objects in the data bucket.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub s3: Option<S3Settings>,

@@ -18,7 +18,7 @@ impl Node {
             }
             scalar => Content::Scalar(scalar),
         };
-        Self { place, content }
+        Self::new(place, content)
     }
 
     /// Merges a patch into a document: maps member by member, everything else whole; `null` removes.
@@ -30,6 +30,7 @@ impl Node {
             return;
         };
         self.place = patch.place;
+        self.spelling = None;
         if !matches!(self.content, Content::Map(_)) {
             self.content = Content::Map(Vec::new());
         }
@@ -44,7 +45,7 @@ impl Node {
                     members[index].value.merge(value);
                 }
                 (None, false) => {
-                    let mut merged = Node { place: value.place, content: Content::Scalar(Value::Null) };
+                    let mut merged = Node::new(value.place, Content::Scalar(Value::Null));
                     merged.merge(value);
                     members.push(Member { place, name, value: merged });
                 }

@@ -6,6 +6,8 @@ use std::fmt;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 use serde_json::{Map, Number, Value};
 
+use crate::spelling::{Quotes, Spelling};
+
 /// The deepest nesting of a document. Ours.
 const MAX_DEPTH: usize = 64;
 
@@ -40,6 +42,8 @@ pub struct Node {
     pub place: Place,
     /// What it is.
     pub content: Content,
+    /// How it was written, if it is a text that was read.
+    pub spelling: Option<Box<Spelling>>,
 }
 
 /// What a value is.
@@ -81,17 +85,38 @@ impl Node {
     /// The first fault: what follows it has no certain meaning.
     pub fn parse(text: &str) -> Result<Self, BadText> {
         let text = with_whole_characters(text.strip_prefix('\u{feff}').unwrap_or(text));
-        let mut builder = Builder::default();
+        let mut builder = Builder { source: Source { rest: &text, at: 0 }, ..Builder::default() };
         for event in Parser::new_from_str(&text) {
             let (event, span) = event.map_err(|error| {
                 let marker = error.marker();
                 let message = error.info().to_owned();
                 BadText { place: Place { line: marker.line(), column: marker.col() + 1 }, message }
             })?;
-            builder.take(event, span.into())?;
+            builder.take(event, span)?;
         }
-        let empty = Node { place: Place { line: 1, column: 1 }, content: Content::Map(Vec::new()) };
+        let empty = Node::new(Place { line: 1, column: 1 }, Content::Map(Vec::new()));
         Ok(builder.root.filter(|root| root.content != Content::Scalar(Value::Null)).unwrap_or(empty))
+    }
+
+    /// A value that stands there.
+    pub fn new(place: Place, content: Content) -> Self {
+        Self { place, content, spelling: None }
+    }
+
+    /// The text that it is, if it is one.
+    pub fn text(&self) -> Option<&str> {
+        match &self.content {
+            Content::Scalar(Value::String(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Where the character at a byte of its text stands. What was not read from a text stands at one place.
+    pub fn place_in(&self, offset: usize) -> Place {
+        match (&self.spelling, self.text()) {
+            (Some(spelling), Some(text)) => spelling.place_of(text, offset),
+            _ => self.place,
+        }
     }
 
     /// The value without places. Of members that come twice the last one counts.
@@ -114,6 +139,54 @@ impl Node {
             Content::Scalar(_) => None,
         };
         next.and_then(|next| next.at(rest))
+    }
+}
+
+impl Node {
+    /// What stands at an RFC 6901 pointer, or the nearest around it that does.
+    pub fn near(&self, pointer: &str) -> &Node {
+        let names: Vec<String> = pointer.split('/').skip(1).map(|name| name.replace("~1", "/").replace("~0", "~")).collect();
+        let path: Vec<&str> = names.iter().map(String::as_str).collect();
+        self.nearest(&path)
+    }
+
+    /// What stands at a path of names and indexes, or the nearest around it that does.
+    pub fn nearest(&self, path: &[&str]) -> &Node {
+        (0..=path.len()).rev().find_map(|length| self.at(&path[..length])).unwrap_or(self)
+    }
+
+    /// The members of a map, in order.
+    pub fn members(&self) -> &[Member] {
+        match &self.content {
+            Content::Map(members) => members,
+            _ => &[],
+        }
+    }
+
+    /// The values of a list, in order.
+    pub fn items(&self) -> &[Node] {
+        match &self.content {
+            Content::List(items) => items,
+            _ => &[],
+        }
+    }
+}
+
+/// The text that is read, from the last scalar on. Characters are counted once.
+#[derive(Default)]
+struct Source<'t> {
+    rest: &'t str,
+    at: usize,
+}
+
+impl<'t> Source<'t> {
+    /// What is written from one character to another. Scalars come in the order of the text.
+    fn written(&mut self, span: Span) -> Option<&'t str> {
+        let (start, end) = (span.start.index(), span.end.index());
+        let byte = |text: &str, characters: usize| text.char_indices().nth(characters).map_or(text.len(), |(byte, _)| byte);
+        self.rest = &self.rest[byte(self.rest, start.checked_sub(self.at)?)..];
+        self.at = start;
+        Some(&self.rest[..byte(self.rest, end.checked_sub(start)?)])
     }
 }
 
@@ -148,7 +221,8 @@ fn with_whole_characters(text: &str) -> String {
 }
 
 #[derive(Default)]
-struct Builder {
+struct Builder<'t> {
+    source: Source<'t>,
     root: Option<Node>,
     open: Vec<Open>,
     anchors: HashMap<usize, Node>,
@@ -168,8 +242,9 @@ enum Container {
     Map { members: Vec<Member>, name: Option<(String, Place)> },
 }
 
-impl Builder {
-    fn take(&mut self, event: Event<'_>, place: Place) -> Result<(), BadText> {
+impl Builder<'_> {
+    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), BadText> {
+        let place = Place::from(span);
         let bad = |message: &str| Err(BadText { place, message: message.to_owned() });
         match event {
             Event::DocumentStart(_) => {
@@ -183,7 +258,14 @@ impl Builder {
             }
             Event::Scalar(text, style, anchor, None) => {
                 let value = if style == ScalarStyle::Plain { plain(&text) } else { Value::String(text.into_owned()) };
-                self.finish(Node { place, content: Content::Scalar(value) }, anchor)?;
+                let quotes = match style {
+                    ScalarStyle::SingleQuoted => Quotes::Single,
+                    ScalarStyle::DoubleQuoted => Quotes::Double,
+                    ScalarStyle::Plain | ScalarStyle::Literal | ScalarStyle::Folded => Quotes::None,
+                };
+                let written = self.source.written(span).filter(|_| value.is_string());
+                let spelling = written.map(|written| Box::new(Spelling::new(place, written, quotes)));
+                self.finish(Node { place, content: Content::Scalar(value), spelling }, anchor)?;
             }
             Event::SequenceStart(anchor, None) => self.begin(place, anchor, Container::List(Vec::new()))?,
             Event::MappingStart(anchor, None) => self.begin(place, anchor, Container::Map { members: Vec::new(), name: None })?,
@@ -193,13 +275,14 @@ impl Builder {
                         Container::List(items) => Content::List(items),
                         Container::Map { members, .. } => Content::Map(members),
                     };
-                    self.finish(Node { place, content }, anchor)?;
+                    self.finish(Node::new(place, content), anchor)?;
                 }
             }
             Event::Alias(anchor) => {
                 let Some(node) = self.anchors.get(&anchor).cloned() else { return bad("expected an alias of something before it") };
                 self.nodes += count(&node);
-                self.finish(Node { place, ..node }, 0)?;
+                // What it repeats stands elsewhere.
+                self.finish(Node { place, content: node.content, spelling: None }, 0)?;
             }
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
         }

@@ -1,4 +1,4 @@
-//! The layers of the workspace, as Cargo sees them: `domain` ← `aws`, `outgoing`, `http` ← functions, and never the other way.
+//! The layers of the workspace, as Cargo sees them: `domain` ← `aws`, `outgoing`, `pipeline`, `http` ← functions, and never the other way.
 //! Among those in the middle, only `http` knows another: `outgoing`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what it did not expect")]
@@ -8,11 +8,12 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// What begins so brings AWS, Lambda, an HTTP server or an async runtime.
-const NOT_FOR_THE_DOMAIN: &[&str] = &["aws-", "aws_", "lambda_", "axum", "hyper", "tower", "tokio", "reqwest", "async-std", "smol"];
+/// What begins so brings AWS, Lambda, an HTTP server, an async runtime or a compiler.
+const NOT_FOR_THE_DOMAIN: &[&str] =
+    &["aws-", "aws_", "lambda_", "axum", "hyper", "tower", "tokio", "reqwest", "async-std", "smol", "vrl", "jsonschema"];
 
 #[test]
-fn the_domain_depends_on_no_aws_lambda_http_server_or_async_runtime() {
+fn the_domain_depends_on_no_aws_lambda_http_server_async_runtime_or_compiler() {
     let graph = Graph::of_this_workspace();
     let reached = graph.reachable_from("millrace-domain");
     assert!(reached.contains("serde_json"), "the graph is read rightly: {reached:?}");
@@ -47,6 +48,20 @@ fn the_outgoing_client_stands_on_the_domain_alone() {
     let aws: Vec<&&str> = reached.iter().filter(|name| name.starts_with("aws-sdk-") || name.starts_with("aws-config")).collect();
     assert!(aws.is_empty(), "millrace-outgoing depends on {aws:?}");
     assert!(!graph.reachable_from("millrace-aws").contains("millrace-outgoing"), "the adapters need no outgoing client");
+}
+
+#[test]
+fn programs_are_compiled_by_a_crate_that_stands_on_the_domain_alone_and_cannot_call_out() {
+    let graph = Graph::of_this_workspace();
+    let reached = graph.reachable_from("millrace-pipeline");
+    let ours: Vec<&&str> = reached.iter().filter(|name| graph.ours.contains(**name)).collect();
+    assert_eq!(ours, [&"millrace-domain"]);
+    let clients: Vec<&&str> =
+        reached.iter().filter(|name| ["aws-", "hyper", "reqwest"].iter().any(|begin| name.starts_with(begin))).collect();
+    assert!(clients.is_empty(), "millrace-pipeline depends on {clients:?}");
+    for name in ["millrace-aws", "millrace-http", "millrace-telemetry", "ingest-events", "query-history", "record-stack-status"] {
+        assert!(!graph.reachable_from(name).contains("vrl"), "{name} links a compiler that it does not need");
+    }
 }
 
 #[test]

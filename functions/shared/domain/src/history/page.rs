@@ -8,12 +8,12 @@ use futures::stream::{self, FuturesUnordered, StreamExt, TryStreamExt};
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
-use crate::document::TimestampFormat;
 use crate::field_path::FieldPath;
 use crate::history::matches::{Match, Matches, Place};
 use crate::history::objects::{KeyRange, Line, StoredObject, StoredObjects, Walk};
 use crate::history::{HistoryFault, HistoryLimits, HistoryQuery, TimeRange, check_readable};
 use crate::ingest::event_time;
+use crate::input::TimestampFormat;
 use crate::names::processed_prefix;
 use crate::publish::Deadline;
 use crate::record::StreamRecord;

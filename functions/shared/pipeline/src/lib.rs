@@ -1,0 +1,15 @@
+//! What users write for us to run: VRL programs, JSON Schemas and JSONPaths.
+//!
+//! Promises: what compiles here can be kept and run; what does not is named where it stands in the document. Nothing that compiles can reach
+//! the network, the environment or the file system.
+//!
+//! Leaves to others: the shape of documents and the rules between their fields (`millrace-domain`), and running.
+
+mod checks;
+mod depth;
+pub mod path;
+pub mod program;
+pub mod schema;
+mod stdlib;
+
+pub use checks::{faults, input_faults, processor_faults};
