@@ -14,6 +14,31 @@ pub struct Chilled(pub Leniency);
 #[derive(Debug)]
 pub struct WithDefaults(pub bool);
 
+/// `?dry_run=true`: says what would be done, and does nothing.
+#[derive(Debug)]
+pub struct DryRun(pub bool);
+
+/// `?confirm=delete-all`.
+#[derive(Debug)]
+pub struct ConfirmDeleteAll(pub bool);
+
+impl<S: Send + Sync> FromRequestParts<S> for DryRun {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        is_on(parts, "dry_run").map(Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ConfirmDeleteAll {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let parameters = parameters(parts.uri.query().unwrap_or_default());
+        Ok(Self(parameters.iter().any(|(name, value)| name == "confirm" && value == "delete-all")))
+    }
+}
+
 /// `?cascade=true`: what hangs on a stream goes with it.
 #[derive(Debug)]
 pub struct Cascade(pub bool);

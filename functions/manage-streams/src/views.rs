@@ -1,5 +1,6 @@
 //! What callers send and see. Records never leave as they are.
 
+use domain::collection::Step;
 use domain::config::{ConfigSummary, PendingConfig};
 use domain::document::{AccessRights, Confidentiality, StreamDocument};
 use domain::lifecycle::Status;
@@ -13,6 +14,35 @@ use time::OffsetDateTime;
 pub struct LintingErrors {
     /// Each with its line and column, or its field.
     pub linting_errors: Vec<String>,
+}
+
+/// What setting the whole collection does, by `id/version`.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct SetOut {
+    created: Vec<String>,
+    updated: Vec<String>,
+    /// They are as declared.
+    unchanged: Vec<String>,
+    deleted: Vec<String>,
+    /// Nothing was done.
+    dry_run: bool,
+}
+
+impl SetOut {
+    /// The plan, as it is shown.
+    pub fn new(steps: &[Step], dry_run: bool) -> Self {
+        let mut out = Self { created: Vec::new(), updated: Vec::new(), unchanged: Vec::new(), deleted: Vec::new(), dry_run };
+        for step in steps {
+            let list = match step {
+                Step::Create(..) => &mut out.created,
+                Step::Update(..) => &mut out.updated,
+                Step::Keep(_) => &mut out.unchanged,
+                Step::Delete(_) => &mut out.deleted,
+            };
+            list.push(step.key().to_string());
+        }
+        out
+    }
 }
 
 /// A stream in the list.

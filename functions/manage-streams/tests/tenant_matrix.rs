@@ -65,6 +65,7 @@ const CASES: &[Case] = &[
     own("GET", "/.well-known/jwks.json", None, 200),
     own("GET", "/ready", None, 200),
     own("GET", "/streams", None, 200),
+    Case { query: "?dry_run=true", ..own("POST", "/streams", Some(r#"{"others-1": {}}"#), 200) },
     own("POST", "/streams/lint", Some("{}"), 200),
     own("GET", "/streams/schema.json", None, 200),
     own("POST", "/streams/{id}", Some("{}"), 200),

@@ -1,5 +1,6 @@
 //! The routes, a file for each kind of thing.
 
+pub mod collection;
 pub mod configs;
 pub mod documents;
 pub mod pause;
@@ -26,7 +27,7 @@ pub fn app(context: Context) -> Router {
     let (authenticator, system) = (context.authenticator.clone(), context.system.clone());
     let routes = Router::new()
         .route("/ready", get(ready::get_ready))
-        .route("/streams", get(streams::list_streams))
+        .route("/streams", get(streams::list_streams).post(collection::set_streams))
         .route("/streams/lint", post(documents::lint_document))
         .route("/streams/schema.json", get(documents::get_schema))
         .route(
@@ -83,6 +84,7 @@ fn answer(context: &Context, record: &StreamRecord) -> Response {
     updates::patch_version,
     streams::delete_version,
     configs::list_configs,
+    collection::set_streams,
     configs::roll_back,
     pause::pause_stream,
     pause::resume_stream,

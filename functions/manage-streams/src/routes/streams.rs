@@ -165,12 +165,15 @@ async fn create(context: &Context, caller: &Caller, wanted: Wanted<'_>, success:
 /// An id that a new stream may have.
 fn new_id(text: &str) -> Result<StreamId, Problem> {
     let id: StreamId = text.parse().map_err(|error| bad_id("/id", &error))?;
+    check_reserved(&id).map_err(|detail| Problem::bad_request(detail.clone()).with_error("/id", detail))?;
+    Ok(id)
+}
+
+/// Refuses an id that stands in the way of a route.
+pub(super) fn check_reserved(id: &StreamId) -> Result<(), String> {
     match id.reserved() {
-        None => Ok(id),
-        Some(route) => {
-            let detail = format!("stream id {text:?} stands for a route, {route}; choose another");
-            Err(Problem::bad_request(detail.clone()).with_error("/id", detail))
-        }
+        None => Ok(()),
+        Some(route) => Err(format!("stream id \"{id}\" stands for a route, {route}; choose another")),
     }
 }
 

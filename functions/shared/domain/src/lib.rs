@@ -8,6 +8,7 @@
 pub mod access;
 pub mod api_key;
 pub mod api_key_cache;
+pub mod collection;
 pub mod config;
 pub mod dead_letter;
 pub mod declaration;

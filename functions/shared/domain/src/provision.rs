@@ -216,8 +216,11 @@ impl Provisioning<'_> {
     }
 }
 
-/// Nothing of the stream is changing.
-fn check_quiet(record: &StreamRecord) -> Result<(), ChangeFault> {
+/// Checks that nothing of the stream is changing.
+///
+/// # Errors
+/// [`ChangeFault::Busy`], with the first part that is.
+pub fn check_quiet(record: &StreamRecord) -> Result<(), ChangeFault> {
     match record.parts().find(|(_, stack)| stack.status.is_in_progress()) {
         Some((part, stack)) => Err(ChangeFault::Busy { part, status: stack.status }),
         None => Ok(()),

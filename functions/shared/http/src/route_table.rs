@@ -65,6 +65,7 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/.well-known/jwks.json", FunctionName::ManageKeys, None),
     route("GET", "/ready", FunctionName::ManageStreams, None),
     route("GET", "/streams", FunctionName::ManageStreams, Some(Scope::Manage)),
+    route("POST", "/streams", FunctionName::ManageStreams, Some(Scope::Manage)),
     route("POST", "/streams/lint", FunctionName::ManageStreams, Some(Scope::Manage)),
     route("GET", "/streams/schema.json", FunctionName::ManageStreams, None),
     route("POST", "/streams/{id}", FunctionName::ManageStreams, Some(Scope::Manage)),

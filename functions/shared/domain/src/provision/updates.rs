@@ -29,6 +29,16 @@ impl Provisioning<'_> {
         self.swap(caller, record, wanted).await
     }
 
+    /// Checks that a stream could take another config now.
+    ///
+    /// # Errors
+    /// What [`Provisioning::update_stream`] would refuse before it changes anything.
+    pub fn check_update(&self, record: &StreamRecord, wanted: &StreamDocument) -> Result<(), ChangeFault> {
+        check_works(record)?;
+        record.check_fixed_fields(wanted)?;
+        self.sink_changes(record, wanted).map(drop)
+    }
+
     /// Enables a sink of a working stream, which changes its config.
     ///
     /// # Errors
