@@ -15,4 +15,5 @@ mod history;
 mod ingest;
 mod ingest_limits;
 mod sinks;
+mod stats;
 mod streams;

@@ -5,6 +5,7 @@ pub mod documents;
 pub mod ready;
 pub mod refusal;
 pub mod sinks;
+pub mod stats;
 pub mod streams;
 pub mod updates;
 
@@ -44,6 +45,8 @@ pub fn app(context: Context) -> Router {
                 .patch(updates::patch_version)
                 .delete(streams::delete_version),
         )
+        .route("/streams/{id}/stats", get(stats::get_newest_stats))
+        .route("/streams/{id}/{version}/stats", get(stats::get_stats))
         .route("/streams/{id}/{version}/versions", get(configs::list_configs))
         .route("/streams/{id}/{version}/rollback/{n}", post(configs::roll_back))
         .route("/streams/{id}/{version}/sinks", get(sinks::list_sinks).post(sinks::enable_sink))
@@ -79,6 +82,8 @@ fn answer(context: &Context, record: &StreamRecord) -> Response {
     updates::put_version,
     updates::patch_version,
     streams::delete_version,
+    stats::get_newest_stats,
+    stats::get_stats,
     configs::list_configs,
     configs::roll_back,
     sinks::list_sinks,

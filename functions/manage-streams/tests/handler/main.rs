@@ -13,3 +13,4 @@ mod readiness;
 mod reading;
 mod requests;
 mod sinks;
+mod stats;

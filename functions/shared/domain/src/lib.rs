@@ -20,6 +20,8 @@ pub mod fake_objects;
 #[cfg(any(test, feature = "fakes"))]
 mod fake_stacks;
 #[cfg(any(test, feature = "fakes"))]
+mod fake_stats;
+#[cfg(any(test, feature = "fakes"))]
 mod fake_store;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fakes;
@@ -42,6 +44,7 @@ pub mod record;
 pub mod resource;
 pub mod signing;
 pub mod stack_request;
+pub mod stats;
 pub mod store;
 pub mod stream_cache;
 pub mod system;
