@@ -15,5 +15,6 @@ mod history;
 mod ingest;
 mod ingest_limits;
 mod sinks;
+mod stats;
 mod streams;
 mod updates;

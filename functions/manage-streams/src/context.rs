@@ -9,6 +9,7 @@ use axum::extract::FromRef;
 use domain::environment::{BadEnvironment, Environment, process};
 use domain::provision::{Pacer, Provisioning, StackProvisioner, Streams};
 use domain::stack_request::Deployment;
+use domain::stats::StatsReader;
 use domain::store::{FaultyStreams, StreamReader};
 use domain::system::System;
 use http_edge::{Authenticator, TrustSettings};
@@ -49,6 +50,8 @@ pub struct Context {
     pub streams: Arc<dyn Streams>,
     /// The same, for the edge's look-ups.
     pub reader: Arc<dyn StreamReader>,
+    /// Knows what streams have done.
+    pub stats: Arc<dyn StatsReader>,
     /// Runs stacks.
     pub stacks: Arc<dyn StackProvisioner>,
     /// What every stack is given.
@@ -87,11 +90,12 @@ impl Context {
         system: Arc<dyn System>,
     ) -> Self
     where
-        T: Streams + FaultyStreams + 'static,
+        T: Streams + FaultyStreams + StatsReader + 'static,
     {
         Self {
             streams: store.clone(),
             reader: store.clone(),
+            stats: store.clone(),
             stacks,
             deployment: Arc::new(deployment),
             pacer: Arc::default(),

@@ -9,4 +9,5 @@ pub mod context;
 pub mod entity_tag;
 pub mod flags;
 pub mod routes;
+pub mod stats_view;
 pub mod views;

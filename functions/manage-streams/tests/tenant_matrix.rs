@@ -77,6 +77,8 @@ const CASES: &[Case] = &[
     object("GET", "/streams/{id}/{version}", WITH_SINK, None, 200),
     object("PUT", "/streams/{id}/{version}", WITH_SINK, Some(PUBLIC), 200),
     object("PATCH", "/streams/{id}/{version}", WITH_SINK, Some(r#"{"name":"a"}"#), 200),
+    object("GET", "/streams/{id}/stats", WITH_SINK, None, 200),
+    object("GET", "/streams/{id}/{version}/stats", WITH_SINK, None, 200),
     object("GET", "/streams/{id}/{version}/versions", WITH_SINK, None, 200),
     object("POST", "/streams/{id}/{version}/rollback/{n}", WITH_SINK, None, 200),
     object("DELETE", "/streams/{id}/{version}", WITHOUT_SINK, None, 200),

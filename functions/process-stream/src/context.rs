@@ -12,6 +12,7 @@ use domain::environment::{BadEnvironment, Environment, process};
 use domain::limits::CONFIG_CACHE_TTL;
 use domain::process::Route;
 use domain::publish::EventPublisher;
+use domain::stats::StatsWriter;
 use domain::store::{Routes, StoreFault};
 use domain::system::System;
 use time::OffsetDateTime;
@@ -43,6 +44,8 @@ pub struct Context {
     pub publisher: Arc<dyn EventPublisher>,
     /// Takes what cannot be processed.
     pub dead_letters: Arc<dyn DeadLetters>,
+    /// Counts what was done.
+    pub stats: Arc<dyn StatsWriter>,
     /// Clock, sleep, chance.
     pub system: Arc<dyn System>,
     known_routes: Mutex<HashMap<String, (Route, OffsetDateTime)>>,
@@ -57,18 +60,16 @@ impl Context {
         let settings = Settings::from_env()?;
         let config = aws::connect().await;
         let system: Arc<dyn System> = Arc::new(HostSystem);
-        let routes = Arc::new(Table::new(&config, settings.table_name));
-        Ok(Self::new(routes, Arc::new(Kinesis::new(&config)), Arc::new(Firehose::new(&config, system.clone())), system))
+        let table = Arc::new(Table::new(&config, settings.table_name));
+        Ok(Self::new(table, Arc::new(Kinesis::new(&config)), Arc::new(Firehose::new(&config, system.clone())), system))
     }
 
-    /// Puts the ports together.
-    pub fn new(
-        routes: Arc<dyn Routes>,
-        publisher: Arc<dyn EventPublisher>,
-        dead_letters: Arc<dyn DeadLetters>,
-        system: Arc<dyn System>,
-    ) -> Self {
-        Self { routes, publisher, dead_letters, system, known_routes: Mutex::default() }
+    /// Puts the ports together. One store knows the routes and keeps the stats.
+    pub fn new<T>(store: Arc<T>, publisher: Arc<dyn EventPublisher>, dead_letters: Arc<dyn DeadLetters>, system: Arc<dyn System>) -> Self
+    where
+        T: Routes + StatsWriter + 'static,
+    {
+        Self { routes: store.clone(), publisher, dead_letters, stats: store, system, known_routes: Mutex::default() }
     }
 
     /// Finds a raw stream's route, from memory within the cache time. One that is missing is looked up every time.

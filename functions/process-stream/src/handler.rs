@@ -1,20 +1,21 @@
 //! A batch from Kinesis: in, through the domain, and back as Lambda wants to hear of it.
 
-use aws_lambda_events::event::kinesis::{KinesisEvent, KinesisEventRecord};
 use aws_lambda_events::event::streams::KinesisEventResponse;
-use domain::process::{BatchReport, Pipeline, RawRecord};
+use domain::process::{BatchReport, Pipeline, RawRecord, Route};
 use domain::publish::Deadline;
+use domain::stats::add_in_time;
+use domain::store::StoreFault;
 use lambda_runtime::{Error, LambdaEvent};
 use telemetry::{InvocationLine, Unit};
-use time::OffsetDateTime;
 
 use crate::context::Context;
+use crate::event::{KinesisBatch, KinesisRecord, from_milliseconds};
 
 /// Processes a batch. Answers with the sequence number from which it must come again, if it must.
 ///
 /// # Errors
 /// The batch cannot be processed at all just now; Lambda sends it again.
-pub async fn handle(context: &Context, event: LambdaEvent<KinesisEvent>) -> Result<KinesisEventResponse, Error> {
+pub async fn handle(context: &Context, event: LambdaEvent<KinesisBatch>) -> Result<KinesisEventResponse, Error> {
     let started = context.system.now();
     let records = event.payload.records;
     let Some(first) = records.first() else { return Ok(KinesisEventResponse::default()) };
@@ -32,10 +33,17 @@ pub async fn handle(context: &Context, event: LambdaEvent<KinesisEvent>) -> Resu
     let raw: Vec<RawRecord<'_>> = records.iter().map(raw_record).collect();
     let pipeline =
         Pipeline { publisher: context.publisher.as_ref(), dead_letters: context.dead_letters.as_ref(), system: context.system.as_ref() };
-    let deadline = Deadline::before_invocation_end(invocation_end(event.context.deadline));
+    let deadline = Deadline::before_invocation_end(from_milliseconds(event.context.deadline.into()));
     let report = pipeline.process_batch(&route, &raw, &event.context.request_id, deadline).await;
+    let counted = count(context, &route, &report, deadline).await;
 
-    log_line(context, &event.context.request_id, raw_stream, &records, report, started);
+    let mut line = InvocationLine::new("process-stream");
+    line.field("request.id", event.context.request_id.as_str()).field("stream.name", raw_stream);
+    complete(&mut line, &report, counted);
+    let finished = context.system.now();
+    line.metric("duration_ms", Unit::Milliseconds, (finished - started).as_seconds_f64() * 1_000.0);
+    line.emit(finished);
+
     let mut response = KinesisEventResponse::default();
     if let Some(index) = report.resume_at {
         response.add_failure(raw[index].sequence_number);
@@ -54,43 +62,40 @@ fn refused(context: &Context, request_id: &str, raw_stream: &str, error: Error) 
 
 /// The name is what follows `stream/` in an ARN
 /// (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonkinesisdatastreams.html>).
-fn stream_name(record: &KinesisEventRecord) -> &str {
-    let arn = record.event_source_arn.as_deref().unwrap_or_default();
+fn stream_name(record: &KinesisRecord) -> &str {
+    let arn = record.source_arn.as_str();
     arn.rsplit_once('/').map_or(arn, |(_, name)| name)
 }
 
-fn raw_record(record: &KinesisEventRecord) -> RawRecord<'_> {
+fn raw_record(record: &KinesisRecord) -> RawRecord<'_> {
     RawRecord {
         data: &record.kinesis.data.0,
         partition_key: &record.kinesis.partition_key,
         sequence_number: &record.kinesis.sequence_number,
+        arrived_at: record.kinesis.arrived_at,
     }
 }
 
-fn invocation_end(deadline_milliseconds: u64) -> OffsetDateTime {
-    let nanoseconds = i128::from(deadline_milliseconds) * 1_000_000;
-    OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+/// Adds the batch to its stream's stats. Whatever comes of that, the batch is what it is.
+async fn count(context: &Context, route: &Route, report: &BatchReport, deadline: Deadline) -> Result<(), StoreFault> {
+    match &route.ingest_id {
+        Some(stream) => add_in_time(context.stats.as_ref(), context.system.as_ref(), deadline, stream, &report.stats).await,
+        None => Ok(()),
+    }
 }
 
-fn log_line(
-    context: &Context,
-    request_id: &str,
-    raw_stream: &str,
-    records: &[KinesisEventRecord],
-    report: BatchReport,
-    started: OffsetDateTime,
-) {
-    let finished = context.system.now();
-    let newest = records.last().map(|record| record.kinesis.approximate_arrival_timestamp.timestamp_millis());
-    let age = newest.map_or(0, |arrived| (finished.unix_timestamp_nanos() / 1_000_000) as i64 - arrived);
-    let mut line = InvocationLine::new("process-stream");
-    line.field("request.id", request_id)
-        .field("stream.name", raw_stream)
-        .metric("events.read", Unit::Count, report.read)
-        .metric("events.forwarded", Unit::Count, report.forwarded)
-        .metric("events.dead_lettered", Unit::Count, report.dead_lettered)
+/// Says what became of the batch.
+fn complete(line: &mut InvocationLine, report: &BatchReport, counted: Result<(), StoreFault>) {
+    let counters = report.stats.counters;
+    let age = u64::try_from(report.stats.iterator_age.as_millis()).unwrap_or(u64::MAX);
+    line.metric("events.read", Unit::Count, report.read)
+        .metric("events.forwarded", Unit::Count, counters.forwarded)
+        .metric("events.filtered", Unit::Count, counters.filtered)
+        .metric("events.dead_lettered", Unit::Count, counters.dead_lettered)
         .metric("events.returned", Unit::Count, report.resume_at.map_or(0, |index| report.read - index))
-        .metric("iterator_age_ms", Unit::Milliseconds, age.max(0))
-        .metric("duration_ms", Unit::Milliseconds, (finished - started).as_seconds_f64() * 1_000.0);
-    line.emit(finished);
+        .metric("iterator_age_ms", Unit::Milliseconds, age)
+        .metric("stats.dropped", Unit::Count, u8::from(counted.is_err()));
+    if let Err(fault) = counted {
+        line.field("stats.error", fault.chain());
+    }
 }

@@ -6,4 +6,5 @@
 //! Leaves to others: taking events in (`ingest-events`), delivering them (sinks).
 
 pub mod context;
+pub mod event;
 pub mod handler;

@@ -5,16 +5,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lambda_events::event::kinesis::KinesisEvent;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use domain::dead_letter::DeadLetters;
-use domain::fakes::{FakeDeadLetters, FakePublisher, FakeStore, FakeSystem, PutFault, active_stream};
-use domain::limits::{CONFIG_CACHE_TTL, PUT_ATTEMPTS};
+use domain::fakes::{FakeDeadLetters, FakePublisher, FakeStore, FakeSystem, PutFault, StatsFault, active_stream};
+use domain::limits::{CONFIG_CACHE_TTL, PUT_ATTEMPTS, STATS_TIME};
+use domain::stats::Stats;
+use domain::store::StreamWriter;
 use domain::system::System;
 use insta::assert_snapshot;
 use lambda_runtime::{Error, LambdaEvent};
 use process_stream::context::Context;
+use process_stream::event::KinesisBatch;
 use process_stream::handler::handle;
 use serde_json::{Value, json};
 
@@ -57,13 +59,18 @@ impl Bench {
 
     /// Sends a batch with this much time left, and answers as Lambda would see it.
     async fn send_with(&self, batch: &Value, left: Duration) -> Result<Value, Error> {
-        let event: KinesisEvent = serde_json::from_value(batch.clone()).unwrap();
+        let event: KinesisBatch = serde_json::from_value(batch.clone()).unwrap();
         let mut invocation = lambda_runtime::Context::default();
         invocation.request_id = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef".to_owned();
         let end = self.system.now() + left;
         invocation.deadline = (end.unix_timestamp_nanos() / 1_000_000).try_into().unwrap();
         let response = handle(&self.context, LambdaEvent::new(event, invocation)).await?;
         Ok(serde_json::to_value(response).unwrap())
+    }
+
+    /// What is counted of the stream.
+    fn stats(&self) -> Stats {
+        self.store.stats.stored(&active_stream("refuse-trucks", "1", "waste").ingest_id).unwrap()
     }
 
     fn forwarded(&self) -> Vec<(String, String)> {
@@ -265,4 +272,69 @@ async fn a_route_that_was_missing_is_looked_up_at_once() {
     bench.store.insert(active_stream("glass-bins", "1", "waste"));
     assert_eq!(bench.send(&batch).await.unwrap(), all_done());
     assert_eq!(bench.publisher.stored("dp.green.glass-bins.processed.1.json").len(), 3);
+}
+
+#[tokio::test]
+async fn a_batch_is_added_to_its_streams_stats_with_one_write() {
+    let bench = Bench::new();
+    bench.send(&batch_with(1, b"not json")).await.unwrap();
+    assert_eq!(bench.store.stats.writes(), 1);
+    let stats = bench.stats();
+    let counters = stats.counters;
+    assert_eq!((counters.received, counters.forwarded, counters.filtered, counters.dead_lettered), (3, 2, 0, 1));
+    assert_eq!((counters.sent, counters.letters_sent), (2, 1));
+    let bytes: usize = bench.forwarded().iter().map(|(line, _)| line.len()).sum();
+    assert_eq!(counters.sent_bytes, bytes as u64);
+    assert_eq!(stats.last_error.map(|error| error.code), Some("undecodable".to_owned()));
+    assert_eq!(stats.iterator_age, Some(Duration::from_millis(1_230)), "the last record's");
+    assert_eq!(stats.last_event_at, Some(bench.system.now() - Duration::from_millis(1_230)));
+    assert_eq!((stats.latency.total(), stats.updated_at), (3, Some(bench.system.now())));
+}
+
+#[tokio::test]
+async fn what_comes_again_is_counted_when_it_is_done() {
+    let mut script = vec![PutFault::PartialFailure(vec![1])];
+    script.resize(PUT_ATTEMPTS as usize, PutFault::Throttle);
+    let bench = Bench::with_faults(script, FakeDeadLetters::default());
+    assert_eq!(bench.send(&batch()).await.unwrap(), again_from(1));
+    assert_eq!((bench.stats().counters.received, bench.stats().counters.forwarded), (1, 1));
+    assert_eq!(bench.stats().last_error.map(|error| error.code), Some("throttled".to_owned()));
+
+    let mut rest = batch();
+    rest["Records"].as_array_mut().unwrap().remove(0);
+    assert_eq!(bench.send(&rest).await.unwrap(), all_done());
+    let counters = bench.stats().counters;
+    assert_eq!((counters.received, counters.forwarded), (3, 3));
+    assert_eq!(counters.sent, bench.forwarded().len() as u64, "one of them twice");
+}
+
+#[tokio::test]
+async fn stats_that_cannot_be_written_harm_no_batch_and_are_not_tried_again() {
+    for fault in [StatsFault::Fail, StatsFault::Hang] {
+        let bench = Bench::new();
+        bench.store.stats.fail_next([fault]);
+        let before = bench.system.now();
+        assert_eq!(bench.send(&batch()).await.unwrap(), all_done(), "{fault:?}");
+        assert!(bench.system.now() - before <= STATS_TIME, "{fault:?}");
+        assert_eq!((bench.store.stats.writes(), bench.stats().counters.received), (1, 0), "{fault:?}");
+        bench.send(&batch()).await.unwrap();
+        assert_eq!(bench.stats().counters.received, 3, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_batch_that_has_used_up_its_time_is_not_counted() {
+    let bench = Bench::new();
+    bench.send_with(&batch(), Duration::from_millis(1_999)).await.unwrap();
+    assert_eq!(bench.store.stats.writes(), 0);
+}
+
+#[tokio::test]
+async fn a_stream_that_was_removed_meanwhile_gets_no_new_stats() {
+    let bench = Bench::new();
+    bench.send(&batch()).await.unwrap();
+    let record = active_stream("refuse-trucks", "1", "waste");
+    bench.store.remove(&record).await.unwrap();
+    assert_eq!(bench.send(&batch()).await.unwrap(), all_done(), "its route is remembered");
+    assert_eq!(bench.store.stats.stored(&record.ingest_id), None);
 }

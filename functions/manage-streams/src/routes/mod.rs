@@ -7,6 +7,7 @@ pub mod pause;
 pub mod ready;
 pub mod refusal;
 pub mod sinks;
+pub mod stats;
 pub mod streams;
 pub mod updates;
 
@@ -46,6 +47,8 @@ pub fn app(context: Context) -> Router {
                 .patch(updates::patch_version)
                 .delete(streams::delete_version),
         )
+        .route("/streams/{id}/stats", get(stats::get_newest_stats))
+        .route("/streams/{id}/{version}/stats", get(stats::get_stats))
         .route("/streams/{id}/{version}/versions", get(configs::list_configs))
         .route("/streams/{id}/{version}/rollback/{n}", post(configs::roll_back))
         .route("/streams/{id}/{version}/pause", post(pause::pause_stream))
@@ -83,6 +86,8 @@ fn answer(context: &Context, record: &StreamRecord) -> Response {
     updates::put_version,
     updates::patch_version,
     streams::delete_version,
+    stats::get_newest_stats,
+    stats::get_stats,
     configs::list_configs,
     collection::set_streams,
     configs::roll_back,

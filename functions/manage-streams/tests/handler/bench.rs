@@ -11,6 +11,7 @@ use domain::limits::RECONCILE_AFTER;
 use domain::names::Naming;
 use domain::provision::{ProvisionFault, Streams};
 use domain::stack_request::Deployment;
+use domain::stats::StatsReader;
 use domain::store::FaultyStreams;
 use http_edge::testing::{Answer, TestIssuer, event, send};
 use http_edge::{FunctionName, ROUTES};
@@ -59,7 +60,7 @@ impl Bench {
     /// Keeps streams in `store` by way of `access`.
     pub(crate) fn with_store<T>(store: Arc<FakeStore>, access: Arc<T>, script: impl IntoIterator<Item = ProvisionFault>) -> Self
     where
-        T: Streams + FaultyStreams + 'static,
+        T: Streams + FaultyStreams + StatsReader + 'static,
     {
         let issuer = TestIssuer::default();
         let stacks = Arc::new(FakeStacks::with_script(script));
@@ -115,7 +116,7 @@ impl Bench {
         self.system.advance(RECONCILE_AFTER);
     }
 
-    /// Reads, with a token that may manage.
+    /// Reads, with a token that may manage and read.
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.call("GET", path, None).await
     }
@@ -140,9 +141,9 @@ impl Bench {
         self.call("DELETE", path, None).await
     }
 
-    /// Calls with a token that may manage.
+    /// Calls with a token that may manage and read.
     pub(crate) async fn call(&self, method: &str, path: &str, body: Option<&str>) -> Answer {
-        self.call_as(Some(&self.token("waste", Scope::Manage)), method, path, body).await
+        self.call_as(Some(&self.issuer.token("waste", &[Scope::Manage, Scope::Read])), method, path, body).await
     }
 
     /// Calls with a token that may manage, and another header.
@@ -185,9 +186,9 @@ pub(crate) fn key(id: &str, version: &str) -> StreamKey {
     StreamKey { id: id.parse().unwrap(), version: version.parse().unwrap() }
 }
 
-/// Every route of this function: method, path with these ids in it, whether it needs a token.
-pub(crate) fn own_routes(id: &str, version: &str) -> Vec<(&'static str, String, bool)> {
+/// Every route of this function: method, path with these ids in it, the scope that it needs.
+pub(crate) fn own_routes(id: &str, version: &str) -> Vec<(&'static str, String, Option<Scope>)> {
     let own = ROUTES.iter().filter(|route| route.function == FunctionName::ManageStreams);
     let path = |pattern: &str| pattern.replace("{id}", id).replace("{version}", version).replace("{type}", "s3").replace("{n}", "1");
-    own.map(|route| (route.method, path(route.path), route.scope.is_some())).collect()
+    own.map(|route| (route.method, path(route.path), route.scope)).collect()
 }

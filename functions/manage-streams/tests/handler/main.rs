@@ -17,4 +17,5 @@ mod readiness;
 mod reading;
 mod requests;
 mod sinks;
+mod stats;
 mod updates;

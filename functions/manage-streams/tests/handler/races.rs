@@ -5,10 +5,11 @@ use std::sync::Arc;
 use domain::access::Reach;
 use domain::config::{AcceptedConfig, ConfigHistory, ConfigPage, ConfigSummary};
 use domain::fakes::FakeStore;
-use domain::ids::{Owner, StreamId, StreamKey, Version};
+use domain::ids::{IngestId, Owner, StreamId, StreamKey, Version};
 use domain::limits::RECONCILE_AFTER;
 use domain::provision::ProvisionFault;
 use domain::record::StreamRecord;
+use domain::stats::{Stats, StatsReader};
 use domain::store::{FaultyStreams, StoreFault, StreamReader, StreamStore, StreamWriter, WriteFault};
 use tokio::task::yield_now;
 
@@ -67,6 +68,13 @@ impl ConfigHistory for SlowStore {
 
     async fn load_config(&self, owner: &Owner, key: &StreamKey, number: u32) -> Result<Option<AcceptedConfig>, StoreFault> {
         self.0.load_config(owner, key, number).await
+    }
+}
+
+#[async_trait::async_trait]
+impl StatsReader for SlowStore {
+    async fn load_stats(&self, stream: &IngestId) -> Result<Option<Stats>, StoreFault> {
+        self.0.load_stats(stream).await
     }
 }
 

@@ -30,6 +30,7 @@ const WRITERS: &[(&str, &[&str])] = &[
     ("CLAIM#refuse-trucks", &["ManageStreams"]),
     ("SOURCE#dp.green.refuse-trucks.raw.1.json", &["ManageStreams", "RecordStackStatus"]),
     ("STACK#mr-millrace--a", &["ManageStreams", "RecordStackStatus"]),
+    ("STATS#is-0123abcd", &["ManageStreams", "ProcessStream", "RecordStackStatus"]),
     ("APIKEYS#waste", &["ManageKeys"]),
     ("APIKEY#ak-0123456789", &["ManageKeys"]),
     ("KEYS", &["IssueToken", "ManageKeys"]),

@@ -22,7 +22,15 @@ impl Bench {
             record.stack.status = Status::Active;
             let number = record.last_config_version + 1;
             let resources = StreamResources { retention_hours: 48, ..record.resources.clone() };
-            record.pending = Some(PendingConfig { number, posted: wanted(), document: record.document.clone(), resources });
+            record.pending = Some(PendingConfig {
+                number,
+                posted: wanted(),
+                document: record.document.clone(),
+                resources,
+                sinks: Default::default(),
+                accepted_at: record.updated_at,
+                accepted_by: "tester".into(),
+            });
             record.last_config_version = number;
             record.stack.start_update(UpdateRequest { token: TOKEN.to_owned(), asked_at: bench.system.now() });
         });

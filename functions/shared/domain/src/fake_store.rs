@@ -5,10 +5,12 @@ use std::sync::Mutex;
 
 use crate::access::Reach;
 use crate::config::{AcceptedConfig, ConfigHistory, ConfigPage, ConfigSummary};
+use crate::fake_stats::FakeStats;
 use crate::fakes::lock;
-use crate::ids::{Owner, StreamId, StreamKey, Version};
+use crate::ids::{IngestId, Owner, StreamId, StreamKey, Version};
 use crate::process::Route;
 use crate::record::{Part, StreamRecord};
+use crate::stats::{BatchStats, Stats, StatsReader, StatsWriter};
 use crate::store::{
     FaultyStreams, Routes, StackIndex, StoreFault, StreamReader, StreamStore, StreamWriter, WriteFault, newest, newest_working,
 };
@@ -55,6 +57,8 @@ pub fn active_stream(id: &str, version: &str, owner: &str) -> StreamRecord {
 /// Keeps streams with the same conditions as the real table, and can be told to fail.
 #[derive(Debug, Default)]
 pub struct FakeStore {
+    /// The stats of the streams. Adding to them is no call that [`FakeStore::calls`] counts.
+    pub stats: FakeStats,
     streams: Mutex<BTreeMap<StreamKey, StreamRecord>>,
     claims: Mutex<BTreeMap<StreamId, Owner>>,
     configs: Mutex<BTreeMap<(Owner, StreamKey, u32), AcceptedConfig>>,
@@ -86,8 +90,9 @@ impl FakeStore {
         *lock(&self.calls)
     }
 
-    /// Puts a record as it is, and its newest config into the history.
+    /// Puts a record as it is, and its newest config into the history, and begins to count for it.
     pub fn insert(&self, record: StreamRecord) {
+        self.stats.begin(&record.ingest_id, record.created_at);
         self.remember_config(&record);
         lock(&self.claims).insert(record.key.id.clone(), record.owner.clone());
         lock(&self.streams).insert(record.key.clone(), record);
@@ -186,7 +191,23 @@ impl StreamWriter for FakeStore {
         self.called()?;
         self.check_unchanged(record)?;
         lock(&self.streams).remove(&record.key);
+        self.stats.forget(&record.ingest_id);
         Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+impl StatsWriter for FakeStore {
+    async fn add_batch(&self, stream: &IngestId, batch: &BatchStats) -> Result<(), StoreFault> {
+        self.stats.add_batch(stream, batch).await
+    }
+}
+
+#[async_trait::async_trait]
+impl StatsReader for FakeStore {
+    async fn load_stats(&self, stream: &IngestId) -> Result<Option<Stats>, StoreFault> {
+        self.called()?;
+        Ok(self.stats.stored(stream))
     }
 }
 

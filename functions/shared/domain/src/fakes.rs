@@ -16,6 +16,7 @@ use crate::system::System;
 
 pub use crate::fake_keys::{FakeApiKeys, FakeVerificationKeys, api_key};
 pub use crate::fake_stacks::FakeStacks;
+pub use crate::fake_stats::{FakeStats, StatsFault};
 pub use crate::fake_store::{FakeStore, active_stream};
 
 /// Runs a future that waits for nothing but fakes.

@@ -21,6 +21,8 @@ pub mod fake_objects;
 #[cfg(any(test, feature = "fakes"))]
 mod fake_stacks;
 #[cfg(any(test, feature = "fakes"))]
+mod fake_stats;
+#[cfg(any(test, feature = "fakes"))]
 mod fake_store;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fakes;
@@ -50,6 +52,7 @@ pub mod schema;
 pub mod signing;
 pub mod spelling;
 pub mod stack_request;
+pub mod stats;
 pub mod store;
 pub mod stream_cache;
 pub mod system;

@@ -52,6 +52,9 @@ pub const PUT_TIME_BUDGET: Duration = Duration::from_secs(10);
 /// What is left of an invocation's time when it stops starting new work, so that it can still answer.
 pub const DEADLINE_RESERVE: Duration = Duration::from_secs(2);
 
+/// How long a batch may wait for its stats to be written. It is done by then, and more than half of [`DEADLINE_RESERVE`] is left.
+pub const STATS_TIME: Duration = Duration::from_millis(900);
+
 /// How long an in-progress status stands before a read asks CloudFormation about it.
 pub const RECONCILE_AFTER: Duration = Duration::from_secs(2);
 

@@ -1,16 +1,22 @@
 //! From the raw to the processed stream: each event becomes one JSON object and a newline, or a dead letter.
 
+mod chunk;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::value::RawValue;
+use time::OffsetDateTime;
 
+use self::chunk::ChunkOutcome;
 use crate::dead_letter::{DeadLetter, DeadLetters, Reason};
+use crate::ids::IngestId;
 use crate::json_text;
 use crate::limits::{MAX_RECORD_BYTES, MAX_RECORDS_PER_PUT};
 use crate::publish::{Deadline, EventPublisher, Record, put_in_order};
 use crate::record::rfc3339_text;
+use crate::stats::BatchStats;
 use crate::system::System;
 
 /// One record of the raw stream.
@@ -22,6 +28,8 @@ pub struct RawRecord<'a> {
     pub partition_key: &'a str,
     /// Names the record within its stream; makes its dead letter's id.
     pub sequence_number: &'a str,
+    /// When it arrived on the raw stream, about.
+    pub arrived_at: OffsetDateTime,
 }
 
 /// Where a stream's records go.
@@ -31,17 +39,18 @@ pub struct Route {
     pub processed_stream: String,
     /// The delivery stream for dead letters.
     pub dead_letter_stream: String,
+    /// Under which the stream's stats are kept. Streams from before there were stats have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingest_id: Option<IngestId>,
 }
 
 /// What became of a batch.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchReport {
     /// Records in the batch.
     pub read: usize,
-    /// Records put on the processed stream.
-    pub forwarded: usize,
-    /// Records that became dead letters.
-    pub dead_lettered: usize,
+    /// What the records that are done add to the stream's stats.
+    pub stats: BatchStats,
     /// The first record that must come again, if any; all after it come again too.
     pub resume_at: Option<usize>,
 }
@@ -60,20 +69,23 @@ impl Pipeline<'_> {
     /// Processes a batch in order. A bad event becomes a dead letter and counts as done. The first transient fault ends the batch:
     /// records after it would only be done twice.
     pub async fn process_batch(&self, route: &Route, records: &[RawRecord<'_>], request_id: &str, deadline: Deadline) -> BatchReport {
-        let mut report = BatchReport { read: records.len(), ..BatchReport::default() };
+        let mut report = BatchReport { read: records.len(), stats: BatchStats::begun(self.system.now()), resume_at: None };
         for (nth, chunk) in records.chunks(MAX_RECORDS_PER_PUT).enumerate() {
             let start = nth * MAX_RECORDS_PER_PUT;
             if deadline.is_past(self.system.now()) {
                 report.resume_at = Some(start);
                 break;
             }
-            if let Some(failed) = self.process_chunk(route, chunk, request_id, deadline, &mut report).await {
+            if let Some(failed) = self.process_chunk(route, chunk, request_id, deadline, &mut report.stats).await {
                 report.resume_at = Some(start + failed);
                 break;
             }
         }
         let to_come_again = report.resume_at.map_or(0, |index| report.read - index);
-        assert_eq!(report.read, report.forwarded + report.dead_lettered + to_come_again, "every record has one fate");
+        let counters = report.stats.counters;
+        let done = counters.forwarded + counters.filtered + counters.dead_lettered;
+        assert_eq!(report.read as u64, done + to_come_again as u64, "every record has one fate");
+        report.stats.end(records.last().map(|newest| newest.arrived_at), self.system.now());
         report
     }
 
@@ -84,7 +96,7 @@ impl Pipeline<'_> {
         chunk: &[RawRecord<'_>],
         request_id: &str,
         deadline: Deadline,
-        report: &mut BatchReport,
+        stats: &mut BatchStats,
     ) -> Option<usize> {
         let transformed: Vec<Result<Vec<u8>, Reason>> = chunk.iter().map(|record| transform_guarded(record.data)).collect();
         let dead: Vec<(usize, DeadLetter)> = chunk
@@ -103,21 +115,22 @@ impl Pipeline<'_> {
             .collect();
 
         let letters: Vec<DeadLetter> = dead.iter().map(|(_, letter)| letter.clone()).collect();
-        let letters_kept = letters.is_empty() || self.dead_letters.put(&route.dead_letter_stream, &letters, deadline).await.is_ok();
-        let first_unkept = if letters_kept { None } else { dead.first().map(|(index, _)| *index) };
+        let kept = if letters.is_empty() { Ok(()) } else { self.dead_letters.put(&route.dead_letter_stream, &letters, deadline).await };
 
         // What lies behind an unkept letter comes again anyway.
-        let end = first_unkept.unwrap_or(chunk.len());
+        let end = dead.first().filter(|_| kept.is_err()).map_or(chunk.len(), |(index, _)| *index);
         let sent: Vec<(usize, Record<'_>)> = good.into_iter().filter(|(index, _)| *index < end).collect();
         let records: Vec<Record<'_>> = sent.iter().map(|(_, record)| *record).collect();
         let results = put_in_order(self.publisher, self.system, deadline, &route.processed_stream, &records).await;
-        let first_unsent = sent.iter().zip(&results).find(|(_, result)| result.is_err()).map(|((index, _), _)| *index);
-
-        let failed = first_unsent.or(first_unkept);
-        let done = failed.unwrap_or(chunk.len());
-        report.forwarded += sent.iter().filter(|(index, _)| *index < done).count();
-        report.dead_lettered += dead.iter().filter(|(index, _)| *index < done).count();
-        failed
+        let sizes = sent.iter().map(|(index, record)| (*index, record.data.len()));
+        let outcome = ChunkOutcome {
+            chunk,
+            dead: dead.iter().map(|(index, letter)| (*index, &letter.reason)).collect(),
+            unkept: kept.err(),
+            sent: sizes.zip(results).map(|((index, size), result)| (index, size, result)).collect(),
+        };
+        outcome.count(stats, self.system.now());
+        outcome.failed_at()
     }
 
     fn dead_letter(&self, record: &RawRecord<'_>, reason: &Reason, request_id: &str) -> DeadLetter {
@@ -162,11 +175,21 @@ fn transform(data: &[u8]) -> Result<Vec<u8>, Reason> {
 mod tests {
     use super::*;
     use crate::fakes::{FakeDeadLetters, FakePublisher, FakeSystem, PutFault, block_on};
+    use crate::stats::Counters;
     use proptest::prelude::*;
     use std::time::Duration;
+    use time::macros::datetime;
+
+    /// Three seconds before the fake clock's start.
+    const ARRIVED: OffsetDateTime = datetime!(2025-12-31 23:59:57 UTC);
+
+    /// Records read, forwarded and dead-lettered, and the first that must come again.
+    fn fates(report: &BatchReport) -> (usize, u64, u64, Option<usize>) {
+        (report.read, report.stats.counters.forwarded, report.stats.counters.dead_lettered, report.resume_at)
+    }
 
     fn route() -> Route {
-        Route { processed_stream: "processed".into(), dead_letter_stream: "dead".into() }
+        Route { processed_stream: "processed".into(), dead_letter_stream: "dead".into(), ingest_id: None }
     }
 
     fn run(data: &[String], publisher: &FakePublisher, letters: &FakeDeadLetters, seconds_left: u64) -> BatchReport {
@@ -174,7 +197,7 @@ mod tests {
         let records: Vec<RawRecord<'_>> = data
             .iter()
             .zip(&numbers)
-            .map(|(data, number)| RawRecord { data: data.as_bytes(), partition_key: number, sequence_number: number })
+            .map(|(data, number)| RawRecord { data: data.as_bytes(), partition_key: number, sequence_number: number, arrived_at: ARRIVED })
             .collect();
         let system = FakeSystem::new();
         let deadline = Deadline::before_invocation_end(system.now() + Duration::from_secs(seconds_left));
@@ -190,7 +213,7 @@ mod tests {
     fn each_event_becomes_one_line() {
         let publisher = FakePublisher::default();
         let report = run(&texts(&["{ \"a\" : 1.0 }", "{\n\"b\":\n2}"]), &publisher, &FakeDeadLetters::default(), 30);
-        assert_eq!(report, BatchReport { read: 2, forwarded: 2, dead_lettered: 0, resume_at: None });
+        assert_eq!(fates(&report), (2, 2, 0, None));
         assert_eq!(publisher.calls(), [["{\"a\":1.0}\n", "{\"b\":2}\n"]]);
     }
 
@@ -199,7 +222,7 @@ mod tests {
         let publisher = FakePublisher::default();
         let letters = FakeDeadLetters::default();
         let report = run(&texts(&["{}", "not json", "[1]", "{\"b\":2}"]), &publisher, &letters, 30);
-        assert_eq!(report, BatchReport { read: 4, forwarded: 2, dead_lettered: 2, resume_at: None });
+        assert_eq!(fates(&report), (4, 2, 2, None));
         let kept = letters.stored("dead");
         assert_eq!(kept[0].id, "dl-1");
         assert_eq!(kept[0].original_base64, "bm90IGpzb24=");
@@ -218,7 +241,7 @@ mod tests {
             PutFault::Throttle,
         ]);
         let report = run(&texts(&["{}", "{\"b\":1}", "{\"c\":1}"]), &publisher, &FakeDeadLetters::default(), 30);
-        assert_eq!(report, BatchReport { read: 3, forwarded: 1, dead_lettered: 0, resume_at: Some(1) });
+        assert_eq!(fates(&report), (3, 1, 0, Some(1)));
     }
 
     #[test]
@@ -226,7 +249,7 @@ mod tests {
         let letters = FakeDeadLetters::failing(1);
         let publisher = FakePublisher::default();
         let report = run(&texts(&["{}", "bad", "{\"c\":1}"]), &publisher, &letters, 30);
-        assert_eq!(report, BatchReport { read: 3, forwarded: 1, dead_lettered: 0, resume_at: Some(1) });
+        assert_eq!(fates(&report), (3, 1, 0, Some(1)));
         assert_eq!(publisher.calls(), [["{}\n"]], "what comes again is not sent twice");
     }
 
@@ -234,8 +257,53 @@ mod tests {
     fn a_batch_stops_before_its_time_is_up() {
         let publisher = FakePublisher::default();
         let report = run(&texts(&["{}"]), &publisher, &FakeDeadLetters::default(), 1);
-        assert_eq!(report, BatchReport { read: 1, forwarded: 0, dead_lettered: 0, resume_at: Some(0) });
+        assert_eq!(fates(&report), (1, 0, 0, Some(0)));
         assert!(publisher.calls().is_empty());
+    }
+
+    #[test]
+    fn what_is_done_is_counted_once_and_what_was_written_as_often_as_it_was() {
+        let letters = FakeDeadLetters::default();
+        let publisher = FakePublisher::with_script(vec![
+            PutFault::PartialFailure(vec![1]),
+            PutFault::Throttle,
+            PutFault::Throttle,
+            PutFault::Throttle,
+            PutFault::Throttle,
+        ]);
+        let data = texts(&["{ \"a\": 1 }", "bad", "{\"b\":1}", "{\"c\":1}", "worse"]);
+        let first = run(&data, &publisher, &letters, 30);
+        assert_eq!((fates(&first), first.stats.latency.total()), ((5, 1, 1, Some(2)), 2));
+        let counters = first.stats.counters;
+        assert_eq!((counters.received, counters.received_bytes), (2, 13), "the other three come again");
+        assert_eq!((counters.sent, counters.sent_bytes, counters.letters_sent), (2, 16, 2), "c and the second letter will be there twice");
+        let error = first.stats.last_error.unwrap();
+        assert_eq!(
+            (error.code.as_str(), error.detail.as_str()),
+            ("throttled", "the processed stream is at its limit; the rest of the batch comes again")
+        );
+
+        let second = run(&data[2..], &publisher, &letters, 30);
+        assert_eq!(fates(&second), (3, 2, 1, None));
+        assert_eq!(counters.received + second.stats.counters.received, 5);
+        assert_eq!(second.stats.last_error.map(|error| error.code), Some("undecodable".to_owned()));
+    }
+
+    #[test]
+    fn latency_is_taken_from_arrival_and_the_age_from_the_newest_record() {
+        let report = run(&texts(&["{}", "bad"]), &FakePublisher::default(), &FakeDeadLetters::default(), 30);
+        assert_eq!(report.stats.latency.buckets().map(|(_, count)| count).collect::<Vec<_>>(), [2]);
+        let p50 = report.stats.latency.quantile(500).unwrap();
+        assert!(p50.abs_diff(3_000) <= 375, "{p50}");
+        assert_eq!((report.stats.iterator_age, report.stats.last_event_at), (Duration::from_secs(3), Some(ARRIVED)));
+    }
+
+    #[test]
+    fn a_dead_letter_that_is_not_kept_is_the_last_error() {
+        let report = run(&texts(&["{}", "bad"]), &FakePublisher::default(), &FakeDeadLetters::failing(1), 30);
+        assert_eq!((report.stats.counters.letters_sent, report.stats.counters.received), (0, 1));
+        let detail = report.stats.last_error.unwrap().detail;
+        assert_eq!(detail, "the delivery stream for dead letters did not take a record; the rest of the batch comes again");
     }
 
     proptest! {
@@ -250,13 +318,20 @@ mod tests {
             let publisher = FakePublisher::with_script(script);
             let letters = FakeDeadLetters::failing(letter_faults);
             let mut from = 0;
+            let mut counted = Counters::default();
             for _ in 0..100 {
-                match run(&data[from..], &publisher, &letters, 30).resume_at {
+                let report = run(&data[from..], &publisher, &letters, 30);
+                counted.add(&report.stats.counters);
+                match report.resume_at {
                     Some(index) => from += index,
                     None => { from = data.len(); break }
                 }
             }
             prop_assert_eq!(from, data.len(), "the batch ends once the faults do");
+            let good = kinds.iter().filter(|good| **good).count() as u64;
+            prop_assert_eq!((counted.received, counted.forwarded, counted.dead_lettered), (data.len() as u64, good, data.len() as u64 - good));
+            prop_assert!(counted.sent >= good && counted.sent <= publisher.stored("processed").len() as u64);
+            prop_assert_eq!(counted.letters_sent, letters.stored("dead").len() as u64);
             let forwarded: std::collections::HashSet<String> = publisher.stored("processed").into_iter().map(|(data, _)| data).collect();
             let kept: std::collections::HashSet<String> = letters.stored("dead").into_iter().map(|letter| letter.original_base64).collect();
             for (text, good) in data.iter().zip(&kinds) {

@@ -257,7 +257,11 @@ impl StreamRecord {
 
     /// Where its raw events go.
     pub fn route(&self) -> Route {
-        Route { processed_stream: self.resources.processed_stream.clone(), dead_letter_stream: self.resources.dead_letter_stream.clone() }
+        Route {
+            processed_stream: self.resources.processed_stream.clone(),
+            dead_letter_stream: self.resources.dead_letter_stream.clone(),
+            ingest_id: Some(self.ingest_id.clone()),
+        }
     }
 
     /// Returns whether some part of it has failed.

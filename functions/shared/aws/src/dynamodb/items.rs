@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::api_key::ApiKey;
-use domain::ids::{ApiKeyId, Owner, StreamId, StreamKey};
+use domain::ids::{ApiKeyId, IngestId, Owner, StreamId, StreamKey};
 use domain::record::{Part, StreamRecord};
 use domain::store::StoreFault;
 use serde_json::json;
@@ -16,6 +16,7 @@ pub(super) type Item = HashMap<String, AttributeValue>;
 const SOURCE: &str = "SOURCE";
 const STACK: &str = "STACK";
 const CLAIM: &str = "CLAIM";
+const STATS: &str = "STATS";
 const API_KEY: &str = "APIKEY";
 
 pub(super) fn text(value: impl Into<String>) -> AttributeValue {
@@ -78,6 +79,10 @@ pub(super) fn stack_key(stack_name: &str) -> Item {
     key(format!("STACK#{stack_name}"), STACK)
 }
 
+pub(super) fn stats_key(stream: &IngestId) -> Item {
+    key(format!("STATS#{stream}"), STATS)
+}
+
 pub(super) fn signing_key(kid: &str) -> Item {
     key("KEYS".to_owned(), format!("KEY#{kid}"))
 }
@@ -113,7 +118,7 @@ pub(super) fn owner_in(item: &Item) -> Option<Owner> {
     item.get("owner").and_then(|value| value.as_s().ok()).and_then(|owner| owner.parse().ok())
 }
 
-fn json_text(record: &impl serde::Serialize) -> Result<AttributeValue, StoreFault> {
+pub(super) fn json_text(record: &impl serde::Serialize) -> Result<AttributeValue, StoreFault> {
     let json = serde_json::to_string(record);
     json.map(text).map_err(|error| StoreFault { message: "could not write a record".into(), source: Some(error.into()) })
 }

@@ -7,6 +7,7 @@
 //! | `CLAIM#{id}` | `CLAIM` | the owner of an id, for ever |
 //! | `SOURCE#{raw stream}` | `SOURCE` | where a raw stream's records go |
 //! | `STACK#{stack name}` | `STACK` | which part of which stream a stack was made for |
+//! | `STATS#{ingest id}` | `STATS` | what a stream has done since it was made |
 //! | `KEYS` | `KEY#{kid}` | a public signing key |
 //! | `APIKEYS#{owner}` | `KEY#{id}` | an API key; nobody reaches another owner's partition |
 //! | `APIKEY#{id}` | `APIKEY` | the owner of an API key, for admins |
@@ -16,6 +17,7 @@ mod configs;
 mod items;
 mod keys;
 mod lookups;
+mod stats;
 mod streams;
 mod transaction;
 

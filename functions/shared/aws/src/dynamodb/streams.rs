@@ -10,7 +10,7 @@ use domain::store::{StoreFault, StreamReader, StreamStore, StreamWriter, WriteFa
 
 use super::Table;
 use super::items::{
-    Item, claim_key, number, owner_in, owner_partition, source_item, source_key, stack_item, stack_key, stream_item, stream_key,
+    Item, claim_key, number, owner_in, owner_partition, source_item, source_key, stack_item, stack_key, stats_key, stream_item, stream_key,
     stream_record, text, versions_prefix,
 };
 use super::transaction::incomplete;
@@ -53,6 +53,7 @@ impl StreamStore for Table {
             TransactWriteItem::builder().put(put.build().map_err(incomplete)?).build(),
             self.put(source_item(record))?,
             self.put_config(record)?,
+            self.put_stats(record)?,
         ];
         for (part, stack) in record.parts() {
             writes.push(self.put(stack_item(record, part, &stack.stack_name))?);
@@ -93,6 +94,7 @@ impl StreamWriter for Table {
         let mut writes = vec![
             TransactWriteItem::builder().delete(delete.build().map_err(incomplete)?).build(),
             self.delete(source_key(&record.resources.raw_stream))?,
+            self.delete(stats_key(&record.ingest_id))?,
         ];
         for (_, stack) in record.parts() {
             writes.push(self.delete(stack_key(&stack.stack_name))?);
