@@ -151,7 +151,15 @@ async fn a_config_that_is_pending_has_no_say_yet() {
     let mut record = stream_in(Status::UpdateInProgress);
     let mut document = record.document.clone();
     (document.input.timestamp, document.input.max_event_bytes) = (None, 10);
-    record.pending = Some(PendingConfig { number: 2, posted: json!({}), document, resources: record.resources.clone() });
+    record.pending = Some(PendingConfig {
+        number: 2,
+        posted: json!({}),
+        document,
+        resources: record.resources.clone(),
+        sinks: Default::default(),
+        accepted_at: record.updated_at,
+        accepted_by: "tester".into(),
+    });
     bench.store.insert(record);
     assert_eq!(bench.post(EVENTS, TRUCK).await.status, 200);
     assert_eq!(bench.post(EVENTS, "{}").await.status, 400, "the running config wants a time");

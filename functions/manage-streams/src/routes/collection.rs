@@ -1,20 +1,20 @@
 //! The whole set of an owner's streams, declared at once.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use axum::{Extension, Json};
 use domain::access::Caller;
 use domain::collection::{Step, StreamName, plan};
 use domain::config::FixedField;
-use domain::declaration::{Draft, Leniency};
+use domain::declaration::{Declaration, Draft, Leniency};
 use domain::ids::Owner;
+use domain::limits::RETRY_AFTER_STACK;
 use domain::provision::{ChangeFault, check_quiet};
-use domain::record::StreamRecord;
 use domain::text_tree::{Content, Node};
 use futures::StreamExt;
-use http::StatusCode;
 use http_edge::stream::require_touch;
 use http_edge::{ActingOwner, DocumentBody, Problem, ProblemBody};
-use std::collections::BTreeMap;
 
 use crate::context::Context;
 use crate::flags::{Chilled, ConfirmDeleteAll, DryRun};
@@ -86,7 +86,7 @@ pub async fn set_streams(
     Ok(Json(done))
 }
 
-type Declared = Vec<(StreamName, domain::declaration::Declaration)>;
+type Declared = Vec<(StreamName, Declaration)>;
 
 /// Reads every document; faults of one stream do not hide those of another.
 fn declarations(caller: &Caller, tree: Node, leniency: Leniency) -> Result<Declared, Refusal> {
@@ -163,14 +163,15 @@ async fn carry_out(context: &Context, caller: &Caller, owner: &Owner, steps: Vec
 
 async fn attempt(context: &Context, caller: &Caller, owner: &Owner, step: &Step) -> Result<(), ChangeFault> {
     let provisioning = context.provisioning();
-    let record = |record: &StreamRecord| record.clone();
     match step {
         Step::Keep(_) => Ok(()),
         Step::Create(key, declared) => {
             provisioning.create_stream(caller, owner.clone(), key.clone(), declared.as_ref().clone()).await.map(drop)
         }
-        Step::Update(found, declared) => provisioning.update_stream(caller, record(found), declared.as_ref().clone()).await.map(drop),
-        Step::Delete(found) => provisioning.delete_stream(caller, record(found), true).await.map(drop),
+        Step::Update(found, declared) => {
+            provisioning.update_stream(caller, found.as_ref().clone(), declared.as_ref().clone()).await.map(drop)
+        }
+        Step::Delete(found) => provisioning.delete_stream(caller, found.as_ref().clone(), true).await.map(drop),
     }
 }
 
@@ -183,7 +184,7 @@ impl Refused {
         self.0.insert(step.key().to_string(), fault);
     }
 
-    /// One problem that names them all. The store's failure says most: everything else may be its consequence.
+    /// One problem that names them all. When the store failed, that is all that can be said for certain.
     fn finish(self, rest: &str) -> Result<(), Refusal> {
         let Self(faults) = self;
         if faults.is_empty() {
@@ -191,20 +192,13 @@ impl Refused {
         }
         let names: Vec<&str> = faults.keys().map(String::as_str).collect();
         let detail = format!("{} cannot be changed now: {rest}", names.join(", "));
-        let is_unavailable = faults.values().any(|fault| matches!(fault, ChangeFault::Store(_)));
-        let status = if is_unavailable { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::CONFLICT };
-        let problem = Problem::new(status, detail).with_retry_after(domain::limits::RETRY_AFTER_STACK);
-        let with_errors = faults.into_iter().fold(problem, |problem, (name, fault)| {
-            let detail = match fault {
-                // Its words are for the log.
-                ChangeFault::Store(fault) => {
-                    tracing::error!(error = %fault.chain(), "a stream of a set was not changed");
-                    "the store did not answer".to_owned()
-                }
-                other => other.to_string(),
-            };
-            problem.with_error(format!("/{}", name.replace('~', "~0").replace('/', "~1")), detail)
-        });
-        Err(with_errors.into())
+        let mut problem = Problem::conflict(detail).with_retry_after(RETRY_AFTER_STACK);
+        for (name, fault) in faults {
+            match fault {
+                ChangeFault::Store(fault) => return Err(fault.into()),
+                other => problem = problem.with_error(format!("/{}", name.replace('~', "~0").replace('/', "~1")), other.to_string()),
+            }
+        }
+        Err(problem.into())
     }
 }
