@@ -11,9 +11,9 @@ use crate::schema::{Schema, SchemaFault};
 pub fn faults(document: &Node) -> Vec<Fault> {
     let mut faults = document.at(&["input"]).map_or_else(Vec::new, input_faults);
     // A program may count on what the one before it has made of the event.
-    let mut event = EventType::default();
+    let mut event = Some(EventType::default());
     for processor in document.at(&["pipeline", "processors"]).map_or(&[][..], Node::items) {
-        let (found, after) = check_processor(processor, &event);
+        let (found, after) = check_processor(processor, event.as_ref());
         faults.extend(found);
         event = after;
     }
@@ -31,32 +31,35 @@ pub fn input_faults(input: &Node) -> Vec<Fault> {
 
 /// Names everything that is wrong with the program, the schema or the path of a processor that meets any event.
 pub fn processor_faults(processor: &Node) -> Vec<Fault> {
-    check_processor(processor, &EventType::default()).0
+    check_processor(processor, Some(&EventType::default())).0
 }
 
-/// What is wrong with a processor, and what is known about an event after it.
-fn check_processor(processor: &Node, event: &EventType) -> (Vec<Fault>, EventType) {
+/// What is wrong with a processor, and the type of an event after it; nobody knows that after a mapping that does not compile.
+fn check_processor(processor: &Node, event: Option<&EventType>) -> (Vec<Fault>, Option<EventType>) {
     let mut faults = Vec::new();
-    let mut after = EventType::default();
+    let mut after = Some(EventType::default());
     for member in processor.members() {
         match member.name.as_str() {
             "mapping" => match compile(&member.value, Purpose::Mapping, event) {
-                Ok(program) => after = program.map_or_else(EventType::default, |program| program.event_after()),
-                Err(found) => faults.extend(found),
+                Ok(program) => after = program.map(|program| program.event_after()),
+                Err(found) => {
+                    faults.extend(found);
+                    after = None;
+                }
             },
             "filter" => {
                 faults.extend(compile(&member.value, Purpose::Filter, event).err().unwrap_or_default());
-                after = event.clone();
+                after = event.cloned();
             }
             "validate" => {
                 faults.extend(member.value.at(&["schema"]).map_or_else(Vec::new, schema_faults));
-                after = event.clone();
+                after = event.cloned();
             }
             "dedupe" => {
                 faults.extend(member.value.at(&["key"]).and_then(path_fault));
-                after = event.clone();
+                after = event.cloned();
             }
-            "rate_limit" => after = event.clone(),
+            "rate_limit" => after = event.cloned(),
             // The others make something else of it, which nobody knows here.
             _ => {}
         }
@@ -64,13 +67,15 @@ fn check_processor(processor: &Node, event: &EventType) -> (Vec<Fault>, EventTyp
     (faults, after)
 }
 
-/// Compiles a program. What is no text is named as a fault of the document's shape.
-fn compile(node: &Node, purpose: Purpose, event: &EventType) -> Result<Option<Program>, Vec<Fault>> {
+/// Compiles a program. What is no text is named as a fault of the document's shape; what may be right for the type of an event that is not
+/// known is not named at all.
+fn compile(node: &Node, purpose: Purpose, event: Option<&EventType>) -> Result<Option<Program>, Vec<Fault>> {
     let Some(source) = node.text() else { return Ok(None) };
     let fault = |found: Diagnostic| Fault { place: node.place_in(found.offset), message: found.message, weight: Weight::Heavy };
-    match Program::compile(source, purpose, event) {
+    let is_told = |found: &Diagnostic| found.is_certain || event.is_some();
+    match Program::compile(source, purpose, event.unwrap_or(&EventType::default())) {
         Ok(program) => Ok(Some(program)),
-        Err(found) => Err(found.into_iter().map(fault).collect()),
+        Err(found) => Err(found.into_iter().filter(is_told).map(fault).collect()),
     }
 }
 

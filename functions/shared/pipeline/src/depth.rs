@@ -28,7 +28,7 @@ pub(crate) fn too_deep(source: &str) -> Option<Diagnostic> {
             None
         };
         if let Some(message) = fault {
-            return Some(Diagnostic { offset, message });
+            return Some(Diagnostic { offset, message, is_certain: true });
         }
     }
     None

@@ -1,4 +1,4 @@
-//! What users write for us to run: VRL programs, JSON Schemas and JSONPaths.
+//! What users write for us to run: VRL programs, JSON Schemas and paths (JSONPath).
 //!
 //! Promises: what compiles here can be kept and run; what does not is named where it stands in the document. Nothing that compiles can reach
 //! the network, the environment or the file system.

@@ -1,4 +1,4 @@
-//! JSONPaths (RFC 9535).
+//! Paths into an event: JSONPath (RFC 9535).
 
 use serde_json_path::JsonPath;
 

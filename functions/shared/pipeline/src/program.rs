@@ -1,5 +1,7 @@
 //! VRL programs (<https://vrl.dev>).
 
+use std::ops::RangeInclusive;
+
 use domain::lint::nearest;
 use vrl::compiler::state::ExternalEnv;
 use vrl::compiler::{CompileConfig, compile_with_external};
@@ -18,6 +20,9 @@ const MAX_MESSAGE: usize = 400;
 
 /// The code of a call to a function that there is not.
 const UNDEFINED_FUNCTION: usize = 105;
+
+/// Codes of what is wrong with a call or the syntax, whatever the type of the event.
+const REGARDLESS_OF_TYPES: [RangeInclusive<usize>; 3] = [UNDEFINED_FUNCTION..=109, 200..=211, 701..=701];
 
 /// What a program is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +50,8 @@ pub struct Diagnostic {
     pub offset: usize,
     /// What is wrong.
     pub message: String,
+    /// Whether it is wrong whatever the type of the event.
+    pub is_certain: bool,
 }
 
 impl Program {
@@ -55,7 +62,7 @@ impl Program {
     pub fn compile(source: &str, purpose: Purpose, event: &EventType) -> Result<Self, Vec<Diagnostic>> {
         if source.len() > MAX_PROGRAM_BYTES {
             let message = format!("expected a program of at most {MAX_PROGRAM_BYTES} bytes, got {}", source.len());
-            return Err(vec![Diagnostic { offset: 0, message }]);
+            return Err(vec![Diagnostic { offset: 0, message, is_certain: true }]);
         }
         if let Some(found) = too_deep(source) {
             return Err(vec![found]);
@@ -67,7 +74,7 @@ impl Program {
         let compiled = compile_with_external(source, &FUNCTIONS, &event.0, config);
         let program = compiled.map_err(|found| found.iter().map(|found| diagnostic(source, found)).collect::<Vec<_>>())?.program;
         match useless(&program, purpose) {
-            Some(message) => Err(vec![Diagnostic { offset: 0, message }]),
+            Some(message) => Err(vec![Diagnostic { offset: 0, message, is_certain: false }]),
             None => Ok(Self { program }),
         }
     }
@@ -119,7 +126,8 @@ fn diagnostic(source: &str, found: &Found) -> Diagnostic {
             format!("function {} is not known{guess}", called.chars().take(60).collect::<String>())
         }
     };
-    Diagnostic { offset: span.start, message: message.chars().take(MAX_MESSAGE).collect() }
+    let is_certain = REGARDLESS_OF_TYPES.iter().any(|codes| codes.contains(&found.code));
+    Diagnostic { offset: span.start, message: message.chars().take(MAX_MESSAGE).collect(), is_certain }
 }
 
 /// VRL's own words. The code leads to a page, such as <https://errors.vrl.dev/103>.

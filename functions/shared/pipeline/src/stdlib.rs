@@ -8,10 +8,8 @@ use std::sync::LazyLock;
 use vrl::compiler::Function;
 
 /// Every function that a program may call.
-pub(crate) static FUNCTIONS: LazyLock<Vec<Box<dyn Function>>> = LazyLock::new(|| {
-    let is_allowed = |function: &Box<dyn Function>| refusal(function.identifier()).is_none();
-    vrl::stdlib::all().into_iter().filter(is_allowed).collect()
-});
+pub(crate) static FUNCTIONS: LazyLock<Vec<Box<dyn Function>>> =
+    LazyLock::new(|| vrl::stdlib::all().into_iter().filter(|function| refusal(function.identifier()).is_none()).collect());
 
 const NETWORK: &str = "it reaches the network";
 const MACHINE: &str = "it tells about the machine that happens to run it";

@@ -142,12 +142,12 @@ fn a_processor_is_one_member_that_says_what_is_done() {
 #[test]
 fn what_is_deduped_needs_a_key_a_window_and_a_cache() {
     let within = |dedupe: &str| format!("pipeline: {{processors: [{{dedupe: {dedupe}}}]}}");
-    assert_fault(&within("{cache: seen}"), "(1,35) expected a key, here or as input.event_id, got neither");
-    assert_fault(&within("{key: $.id}"), "(1,35) field cache is required");
-    assert_fault(&within("{key: $.id, cache: Seen}"), r#"(1,54) resource id "Seen" does not match ^[a-z0-9][a-z0-9_-]{0,63}$"#);
+    assert_fault(&within("{cache: seen}"), "(1,34) expected a key, here or as input.event_id, got neither");
+    assert_fault(&within("{key: $.id}"), "(1,34) field cache is required");
+    assert_fault(&within("{key: $.id, cache: Seen}"), r#"(1,53) resource id "Seen" does not match ^[a-z0-9][a-z0-9_-]{0,63}$"#);
     assert_fault(
         &within("{key: $.id, cache: seen, window: 2d}"),
-        r#"(1,68) expected a time of 1s to 24h such as 30s, 10m or 2h, got "2d""#,
+        r#"(1,67) expected a time of 1s to 24h such as 30s, 10m or 2h, got "2d""#,
     );
     for input in ["{event_id: $.id}", "{resource: mine}"] {
         assert!(Declaration::parse(&format!("input: {input}\n{}", within("{cache: seen}")), Leniency::Strict).is_ok(), "{input}");
@@ -181,7 +181,7 @@ fn a_sink_keeps_its_limits_which_event_time_narrows() {
     let sink = "output:\n  s3: {buffering: {interval_seconds: 30, size_mb: 5}}\n";
     assert!(Declaration::parse(sink, Leniency::Strict).is_ok());
     let by_event_time = format!("input: {{timestamp: $.time}}\n{sink}");
-    assert_eq!(faults(&by_event_time), ["(3,37) expected 60 to 900, got 30", "(3,50) expected 64 to 128, got 5"]);
+    assert_eq!(faults(&by_event_time), ["(3,38) expected 60 to 900, got 30", "(3,51) expected 64 to 128, got 5"]);
     assert_fault("output: {s3: {buffering: {size_mb: 129}}}", "(1,36) expected 1 to 128, got 129");
 }
 
