@@ -10,11 +10,13 @@ use axum::Router;
 use domain::access::Scope;
 use domain::api_key::ApiKey;
 use domain::fake_objects::{FakeObjects, with_s3_sink};
-use domain::fakes::{FakeApiKeys, FakePublisher, FakeStacks, FakeStore, FakeSystem, active_stream, api_key};
+use domain::fakes::{FakeApiKeys, FakePublisher, FakeStacks, FakeStore, FakeSystem, active_stream, api_key, block_on};
 use domain::history::HistoryLimits;
-use domain::lifecycle::Status;
+use domain::lifecycle::{StackStatus, Status};
 use domain::names::Naming;
-use domain::stack_request::Deployment;
+use domain::provision::StackProvisioner;
+use domain::record::Part;
+use domain::stack_request::{Deployment, StackRequest};
 use domain::token::{Claims, Grant, TokenIssuer};
 use http_edge::testing::{FakeVault, TestIssuer, event, send};
 use http_edge::{FunctionName, ROUTES};
@@ -220,6 +222,9 @@ impl Bench {
             default_retention_hours: 24,
         };
         let stacks = Arc::new(FakeStacks::default());
+        let stream = StackRequest::new(&active_stream(WITH_SINK, "1", "waste"), Part::Stream, &deployment);
+        block_on(stacks.create(&stream)).unwrap();
+        stacks.turn_all(StackStatus::CreateInProgress, StackStatus::CreateComplete, None);
         let context = manage_streams::context::Context::new(store.clone(), stacks, deployment, authenticator.clone(), system.clone());
         let manage_streams = manage_streams::routes::app(context);
         let query_history = query_history::routes::app(query_history::context::Context {

@@ -231,10 +231,13 @@ async fn a_config_is_shown_with_every_default_on_demand() {
           "mode": "provisioned",
           "retention_hours": 24,
           "shards": 1
-        }
+        },
+        "raw": true
       },
       "input": {
+        "format": "json",
         "max_event_bytes": 260096,
+        "on_invalid": "dead_letter",
         "timestamp_format": "rfc3339"
       },
       "output": {
@@ -245,7 +248,11 @@ async fn a_config_is_shown_with_every_default_on_demand() {
           },
           "compression": "gzip"
         }
-      }
+      },
+      "pipeline": {
+        "processors": []
+      },
+      "subscribable": false
     }
     "#);
     assert_eq!(bench.get(&format!("{NEWEST}?defaults=true")).await.body["config"], answer.body["config"]);

@@ -28,6 +28,7 @@ async fn a_version_is_created_with_201_and_its_location() {
     id: "refuse-trucks"
     ingest_id: "is-gbbofKUG"
     owner: "waste"
+    paused: false
     processed_stream: "dp.green.refuse-trucks.processed.1.json"
     raw_stream: "dp.green.refuse-trucks.raw.1.json"
     sinks: []

@@ -53,7 +53,6 @@ async fn a_stream_with_a_sink_is_not_deleted_and_the_sink_is_named() {
     title: "Conflict"
     type: "urn:millrace:problem:conflict"
     "#);
-    assert_eq!(bench.delete(NEWEST).await.shown(), bench.delete(STREAM).await.shown());
     assert_eq!(bench.get(STREAM).await.body["status"], "ACTIVE");
     bench.delete(S3).await;
     assert_eq!(bench.delete(STREAM).await.status, 409, "while the sink's deletion runs, too");
@@ -108,4 +107,21 @@ async fn a_deleted_stream_takes_no_sinks() {
     bench.delete(STREAM).await;
     assert_eq!(bench.post(SINKS, S3_SINK).await.status, 409);
     assert_eq!(bench.stacks_asked_for(), 1);
+}
+
+#[tokio::test]
+async fn a_stream_goes_with_its_sinks_by_cascade_or_by_its_id_alone() {
+    for path in [NEWEST.to_owned(), format!("{STREAM}?cascade=true")] {
+        let bench = Bench::with_sink().await;
+        let answer = bench.delete(&path).await;
+        assert_eq!((answer.status, &answer.body["status"]), (200, &json!("DELETE_IN_PROGRESS")));
+        assert_eq!(answer.body["sinks"][0]["status"], "DELETE_IN_PROGRESS");
+        bench.finish_stacks();
+        assert_eq!(bench.get(STREAM).await.body["sinks"], json!([]), "first the sink");
+        bench.finish_stacks();
+        assert_eq!(bench.get(STREAM).await.status, 404, "then the stream");
+    }
+    let bench = Bench::with_sink().await;
+    assert_eq!(bench.delete(&format!("{STREAM}?cascade=false")).await.status, 409);
+    assert_eq!(bench.delete(&format!("{STREAM}?cascade=please")).await.status, 400);
 }

@@ -24,7 +24,11 @@ async fn a_table_that_does_not_answer_is_503_on_every_route_and_its_reason_stays
     for (method, path, _) in
         own_routes("refuse-trucks", "1").into_iter().filter(|(_, path, _)| !about_documents_alone.contains(&path.as_str()))
     {
-        let body = if path == SINKS { S3_SINK } else { "{}" };
+        let body = match path.as_str() {
+            SINKS => S3_SINK,
+            "/streams" => r#"{"refuse-trucks": {}}"#,
+            _ => "{}",
+        };
         bench.store.fail_next(1);
         assert_eq!(bench.call(method, &path, Some(body)).await.shown(), answer.shown(), "{method} {path}");
     }

@@ -95,6 +95,7 @@ async fn a_stream_becomes_active_when_its_stack_is_complete() {
     id: "refuse-trucks"
     ingest_id: "is-gbbofKUG"
     owner: "waste"
+    paused: false
     processed_stream: "dp.green.refuse-trucks.processed.1.json"
     raw_stream: "dp.green.refuse-trucks.raw.1.json"
     sinks: []

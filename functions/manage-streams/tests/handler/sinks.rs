@@ -166,7 +166,7 @@ async fn a_stream_that_is_not_active_takes_no_sink_yet() {
     content-type: application/problem+json
     retry-after: 5
 
-    detail: "the stream is CREATE_IN_PROGRESS; expected ACTIVE"
+    detail: "stream is CREATE_IN_PROGRESS"
     request_id: [request id]
     status: 409
     title: "Conflict"

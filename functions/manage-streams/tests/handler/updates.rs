@@ -67,6 +67,7 @@ async fn what_needs_the_stack_is_pending_until_the_stack_is_ready() {
     id: "refuse-trucks"
     ingest_id: "is-gbbofKUG"
     owner: "waste"
+    paused: false
     pending: {"config":{"access_rights":"public","buffer":{"kinesis":{"retention_hours":48,"shards":2}},"input":{"timestamp":"$.time"},"metadata":{"team":"waste"},"name":"Refuse trucks"},"config_version":2}
     processed_stream: "dp.green.refuse-trucks.processed.1.json"
     raw_stream: "dp.green.refuse-trucks.raw.1.json"

@@ -78,7 +78,11 @@ pub(crate) fn policies(template: &Value) -> Vec<(String, Value)> {
         match resource["Type"].as_str().unwrap() {
             "AWS::Serverless::Function" => {
                 let listed = properties["Policies"].as_sequence().unwrap_or_else(|| panic!("{name} has no policies of its own"));
-                found.extend(listed.iter().map(|policy| (name.to_owned(), policy.clone())));
+                let managed = |policy: &Value| match shown_reference(policy) {
+                    Some(id) => template["Resources"][id]["Properties"]["PolicyDocument"].clone(),
+                    None => policy.clone(),
+                };
+                found.extend(listed.iter().map(|policy| (name.to_owned(), managed(policy))));
             }
             "AWS::IAM::Role" => {
                 let listed = properties["Policies"].as_sequence().unwrap();
@@ -89,6 +93,14 @@ pub(crate) fn policies(template: &Value) -> Vec<(String, Value)> {
         }
     }
     found
+}
+
+/// The logical id that a `!Ref` names.
+fn shown_reference(value: &Value) -> Option<&str> {
+    match value {
+        Value::Tagged(tagged) if tagged.tag == "Ref" => tagged.value.as_str(),
+        _ => None,
+    }
 }
 
 /// The statements of a policy, each with a name for messages.
