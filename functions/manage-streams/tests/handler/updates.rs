@@ -30,6 +30,7 @@ async fn a_document_that_needs_nothing_of_the_stack_runs_at_once() {
             id: "refuse-trucks"
             ingest_id: "is-gbbofKUG"
             owner: "waste"
+            paused: false
             processed_stream: "dp.green.refuse-trucks.processed.1.json"
             raw_stream: "dp.green.refuse-trucks.raw.1.json"
             sinks: []
