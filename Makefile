@@ -11,7 +11,8 @@ PORT ?= 4566
 OWNER ?= default
 SCOPES ?= admin
 DAYS ?= 30
-# Set to 1 for token, retire-key, logs and demo against a deployment on AWS.
+DIR ?= streams
+# Set to 1 for token, retire-key, logs, apply and demo against a deployment on AWS.
 AWS ?=
 
 LOCAL := .venv/local/bin/python infra/local/main.py
@@ -25,7 +26,7 @@ SAM_DEPLOY = $(SAM) deploy --stack-name $(STACK) --resolve-s3 --capabilities CAP
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Settings: STACK=$(STACK) PORT=$(PORT); for token: OWNER=$(OWNER) SCOPES=$(SCOPES) DAYS=$(DAYS); AWS=1 for token, retire-key, logs and demo on AWS;"
+	@echo "  Settings: STACK=$(STACK) PORT=$(PORT); for token: OWNER=$(OWNER) SCOPES=$(SCOPES) DAYS=$(DAYS); AWS=1 for token, retire-key, logs, apply and demo on AWS;"
 	@echo '            PARAMETERS="Name=value …" for run and deploy: parameters of template.yaml'
 
 # ---------------------------------------------------------------- local AWS
@@ -53,6 +54,10 @@ retire-key: .venv/local/.installed ## Refuse the tokens of a signing key that is
 .PHONY: demo
 demo: .venv/local/.installed ## Send real events through, and count them in S3 and in the history
 	@$(LOCAL) exec $(WHERE) -- .venv/local/bin/python infra/local/demo.py $(DEMO_ARGS)
+
+.PHONY: apply
+apply: .venv/local/.installed ## Make the streams and resources of a folder that do not exist (DIR=streams/; UPDATE=1 changes those that do, PLAN=1 only looks)
+	@$(LOCAL) exec $(WHERE) -- .venv/local/bin/python infra/local/apply.py $(DIR) $(if $(UPDATE),--update) $(if $(PLAN),--plan)
 
 # ---------------------------------------------------------------- quality
 

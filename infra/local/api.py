@@ -19,6 +19,7 @@ class Answer:
     status: int
     retry_after: str | None
     body: Any
+    etag: str | None = None
 
     def problem(self) -> str:
         """Puts a problem document, or whatever came instead, into one line."""
@@ -41,12 +42,17 @@ class Api:
     def __init__(self, url: str, token: str | None) -> None:
         self.url, self.token = url.rstrip("/"), token
 
-    def call(self, method: str, path: str, body: Any = None) -> Answer:
-        """Sends one request; every HTTP status is an answer, only silence is an error."""
+    def call(self, method: str, path: str, body: Any = None, if_match: str | None = None) -> Answer:
+        """Sends one request; every HTTP status is an answer, only silence is an error. A body that is text is sent as it is, as YAML."""
         request = urllib.request.Request(self.url + path, method=method)
         if self.token:
             request.add_header("Authorization", f"Bearer {self.token}")
-        if body is not None:
+        if if_match:
+            request.add_header("If-Match", if_match)
+        if isinstance(body, str):
+            request.data = body.encode()
+            request.add_header("Content-Type", "application/yaml")
+        elif body is not None:
             request.data = json.dumps(body, separators=(",", ":")).encode()
             request.add_header("Content-Type", "application/json")
         try:
@@ -73,4 +79,4 @@ class Api:
             body = json.loads(raw) if raw else None
         except ValueError:
             body = raw.decode(errors="replace")
-        return Answer(status, headers.get("Retry-After"), body)
+        return Answer(status, headers.get("Retry-After"), body, headers.get("ETag"))

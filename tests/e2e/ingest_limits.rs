@@ -62,7 +62,7 @@ async fn a_wrong_method_is_told_the_right_ones() {
     let cases = [
         (Method::PUT, format!("{stream}/events"), "GET, POST"),
         (Method::GET, format!("/ingest/{id}"), "POST"),
-        (Method::DELETE, "/streams".to_owned(), "GET"),
+        (Method::DELETE, "/streams".to_owned(), "GET, POST"),
         (Method::PATCH, format!("{stream}/sinks"), "GET, POST"),
         (Method::PUT, format!("{stream}/versions"), "GET"),
         (Method::GET, format!("{stream}/rollback/1"), "POST"),

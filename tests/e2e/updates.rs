@@ -96,7 +96,7 @@ async fn a_document_that_needs_nothing_of_the_stack_runs_at_once_and_the_same_ag
     let too_large = json!({"text": "x".repeat(100)});
     poll(async || {
         let status = client.post(&format!("{stream}/events"), &too_large).await.status;
-        if status == 400 { Ok(()) } else { Err(format!("{status} for an event over the new limit")) }
+        if status == 413 { Ok(()) } else { Err(format!("{status} for an event over the new limit")) }
     })
     .await;
 }
@@ -194,7 +194,7 @@ async fn a_bad_document_is_refused_and_harms_nothing() {
         linting_errors(Method::PUT, "nmae: b\ninput: {max_event_bytes: 0}\n").await,
         ["(1,1) field nmae not recognised, did you mean name?", "(2,26) expected 1 to 716800, got 0"]
     );
-    assert_eq!(linting_errors(Method::PATCH, "{\"buffer\":\n {\"kinesis\": {\"shards\": 0}}}").await, ["(2,24) expected 1 to 500, got 0"]);
+    assert_eq!(linting_errors(Method::PATCH, "{\"buffer\":\n {\"kinesis\": {\"shards\": 0}}}").await, ["(2,25) expected 1 to 500, got 0"]);
     let fixed = linting_errors(Method::PATCH, r#"{"access_rights": "public"}"#).await;
     assert!(fixed.len() == 1 && fixed[0].starts_with("access_rights: "), "{fixed:?}");
     assert_eq!(client.versions(&stream).await, [(1, true)]);
