@@ -9,6 +9,7 @@ use axum::extract::FromRef;
 use domain::environment::{BadEnvironment, Environment, process};
 use domain::names::Naming;
 use domain::provision::{Pacer, Provisioning, StackProvisioner, Streams};
+use domain::resource::ResourceStore;
 use domain::stack_request::Deployment;
 use domain::store::{FaultyStreams, StreamReader};
 use domain::system::System;
@@ -68,6 +69,8 @@ pub struct Context {
     pub streams: Arc<dyn Streams>,
     /// The same, for the edge's look-ups.
     pub reader: Arc<dyn StreamReader>,
+    /// Keeps resources.
+    pub resources: Arc<dyn ResourceStore>,
     /// Runs stacks.
     pub stacks: Arc<dyn StackProvisioner>,
     /// What every stack is given.
@@ -106,11 +109,12 @@ impl Context {
         system: Arc<dyn System>,
     ) -> Self
     where
-        T: Streams + FaultyStreams + 'static,
+        T: Streams + FaultyStreams + ResourceStore + 'static,
     {
         Self {
             streams: store.clone(),
             reader: store.clone(),
+            resources: store.clone(),
             stacks,
             deployment: Arc::new(deployment),
             pacer: Arc::default(),

@@ -3,7 +3,9 @@
 pub mod configs;
 pub mod documents;
 pub mod ready;
+mod references;
 pub mod refusal;
+pub mod resources;
 pub mod sinks;
 pub mod streams;
 pub mod updates;
@@ -48,6 +50,8 @@ pub fn app(context: Context) -> Router {
         .route("/streams/{id}/{version}/rollback/{n}", post(configs::roll_back))
         .route("/streams/{id}/{version}/sinks", get(sinks::list_sinks).post(sinks::enable_sink))
         .route("/streams/{id}/{version}/sinks/{type}", get(sinks::get_sink).delete(sinks::disable_sink))
+        .route("/resources", get(resources::list_resources))
+        .route("/resources/{type}/{id}", get(resources::get_resource).post(resources::put_resource).delete(resources::delete_resource))
         .with_state(context);
     http_edge::serve(FunctionName::ManageStreams, routes, authenticator, system)
 }
@@ -85,5 +89,9 @@ fn answer(context: &Context, record: &StreamRecord) -> Response {
     sinks::enable_sink,
     sinks::get_sink,
     sinks::disable_sink,
+    resources::list_resources,
+    resources::put_resource,
+    resources::get_resource,
+    resources::delete_resource,
 ))]
 pub struct ApiDoc;

@@ -10,6 +10,7 @@ use domain::provision::ChangeFault;
 use domain::store::StoreFault;
 use http::StatusCode;
 use http_edge::Problem;
+use serde_json::Value;
 
 use crate::views::LintingErrors;
 
@@ -89,9 +90,18 @@ pub fn declaration(text: &str, leniency: Leniency) -> Result<Declaration, Refusa
 /// Everything that is wrong with it.
 pub fn checked(read: Result<Declaration, Vec<String>>) -> Result<Declaration, Refusal> {
     let declared = read.map_err(Refusal::document)?;
-    let size = declared.posted.to_string().len();
+    check_size(&declared.posted)?;
+    Ok(declared)
+}
+
+/// Refuses too much of a document.
+///
+/// # Errors
+/// How much it is.
+pub fn check_size(posted: &Value) -> Result<(), Refusal> {
+    let size = posted.to_string().len();
     if size > MAX_CONFIG_BYTES {
         return Err(Refusal::document(vec![format!("(1,1) expected at most {MAX_CONFIG_BYTES} bytes as JSON, got {size}")]));
     }
-    Ok(declared)
+    Ok(())
 }

@@ -10,6 +10,7 @@ use domain::declaration::Leniency;
 use domain::document::StreamDocument;
 use domain::ids::{InvalidId, Owner, StreamId, StreamKey, Version};
 use domain::record::StreamRecord;
+use domain::resource::references;
 use http::{HeaderValue, StatusCode, header};
 use http_edge::stream::require_touch;
 use http_edge::{ActingOwner, AuthorizedStream, DocumentBody, Problem, ProblemBody};
@@ -17,6 +18,7 @@ use http_edge::{ActingOwner, AuthorizedStream, DocumentBody, Problem, ProblemBod
 use crate::context::Context;
 use crate::entity_tag::IfMatch;
 use crate::flags::{Chilled, WithDefaults};
+use crate::routes::references::check_references;
 use crate::routes::refusal::{Refusal, declaration};
 use crate::routes::updates::Found;
 use crate::routes::{answer, current};
@@ -153,6 +155,7 @@ struct Wanted<'b> {
 
 async fn create(context: &Context, caller: &Caller, wanted: Wanted<'_>, success: StatusCode) -> Result<Response, Refusal> {
     let declared = declaration(wanted.document, wanted.leniency)?;
+    check_references(context, &wanted.owner, references(&declared.document).into_iter().collect()).await?;
     let record = context.provisioning().create_stream(caller, wanted.owner, wanted.key, declared).await?;
     let mut response = answer(context, &record);
     *response.status_mut() = success;

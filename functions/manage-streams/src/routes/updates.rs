@@ -8,12 +8,14 @@ use domain::declaration::Declaration;
 use domain::document::StreamDocument;
 use domain::provision::ChangeFault;
 use domain::record::StreamRecord;
+use domain::resource::references;
 use http_edge::stream::no_such_stream;
 use http_edge::{AuthorizedStream, DocumentBody, Problem, ProblemBody};
 
 use crate::context::Context;
 use crate::entity_tag::IfMatch;
 use crate::flags::Chilled;
+use crate::routes::references::check_references;
 use crate::routes::refusal::{Refusal, checked, declaration};
 use crate::routes::{answer, current};
 use crate::views::{LintingErrors, StreamOut};
@@ -181,6 +183,7 @@ pub async fn patch_version(
 pub(super) async fn change(context: &Context, caller: &Caller, found: Found, declared: Declaration) -> Result<Response, Refusal> {
     let Found { record, if_match } = found;
     let key = record.key.clone();
+    check_references(context, &record.owner, references(&declared.document).into_iter().collect()).await?;
     match context.provisioning().update_stream(caller, record, declared).await {
         Ok(record) => Ok(answer(context, &record)),
         // Another writer was first. With a condition, the caller learns whether it was the config that changed.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::ToSchema;
 
 use crate::document::{StreamDocument, StreamMode};
 use crate::field_path::FieldPath;
@@ -39,7 +39,7 @@ const MAX_LABEL_VALUE: usize = 256;
 /// A CloudFormation parameter's longest value (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html>).
 const MAX_PARTITION_QUERY: usize = 4_096;
 
-static LINTER: LazyLock<Linter> = LazyLock::new(|| Linter::new(schema_of_the_types()));
+static LINTER: LazyLock<Linter> = LazyLock::new(|| Linter::new(schema_of::<StreamDocument>("Millrace stream document")));
 
 /// The JSON Schema (2020-12) of stream documents, made from their types.
 pub fn stream_schema() -> &'static Value {
@@ -68,7 +68,7 @@ impl Declaration {
         Self::read(&tree, leniency)
     }
 
-    fn read(tree: &Node, leniency: Leniency) -> Result<Self, Vec<String>> {
+    pub(crate) fn read(tree: &Node, leniency: Leniency) -> Result<Self, Vec<String>> {
         let shape = LINTER.faults(tree);
         let known = LINTER.known_part(tree);
         let mut faults: Vec<Fault> =
@@ -160,12 +160,13 @@ fn label_fault(key: &str, value: &str) -> Option<String> {
     }
 }
 
-fn schema_of_the_types() -> Value {
+/// The JSON Schema (2020-12) of a type and of what is in it.
+pub(crate) fn schema_of<D: ToSchema>(title: &str) -> Value {
     let mut parts = Vec::new();
-    <StreamDocument as ToSchema>::schemas(&mut parts);
-    let mut schema = json!(StreamDocument::schema());
+    D::schemas(&mut parts);
+    let mut schema = json!(D::schema());
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
-    schema["title"] = json!("Millrace stream document");
+    schema["title"] = json!(title);
     schema["$defs"] = parts.into_iter().map(|(name, part)| (name, json!(part))).collect();
     lead_to_definitions(&mut schema);
     schema

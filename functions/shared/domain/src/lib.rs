@@ -12,11 +12,14 @@ pub mod config;
 pub mod dead_letter;
 pub mod declaration;
 pub mod document;
+pub mod duration_text;
 pub mod environment;
 #[cfg(any(test, feature = "fakes"))]
 mod fake_keys;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fake_objects;
+#[cfg(any(test, feature = "fakes"))]
+mod fake_resources;
 #[cfg(any(test, feature = "fakes"))]
 mod fake_stacks;
 #[cfg(any(test, feature = "fakes"))]
@@ -40,6 +43,8 @@ pub mod provision;
 pub mod publish;
 pub mod record;
 pub mod resource;
+pub mod resource_config;
+pub mod resource_declaration;
 pub mod signing;
 pub mod stack_request;
 pub mod store;
