@@ -14,5 +14,6 @@ mod harness;
 mod history;
 mod ingest;
 mod ingest_limits;
+mod resources;
 mod sinks;
 mod streams;

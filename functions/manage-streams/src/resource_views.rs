@@ -1,32 +1,10 @@
-//! What callers send and see of resources. Records never leave as they are.
+//! What callers see of resources. Records never leave as they are.
 
 use std::collections::BTreeMap;
 
-use domain::document::Input;
-use domain::output::Output;
 use domain::record::rfc3339_text;
 use domain::resource::{Resource, ResourceKind};
-use domain::resource_config::{CacheDocument, RateLimitDocument};
 use serde::Serialize;
-
-/// What can be posted as a resource, by its type.
-#[derive(Debug, utoipa::ToSchema)]
-#[schema(as = ResourceDocument)]
-#[serde(untagged)]
-#[allow(dead_code, reason = "describes the bodies in the document; they are read by `ResourceDeclaration`")]
-pub enum ResourceIn {
-    /// A `cache`.
-    Cache(CacheDocument),
-    /// A `rate_limit`.
-    RateLimit(RateLimitDocument),
-    /// An `input`.
-    Input(Input),
-    /// An `output`.
-    Output(Output),
-    /// A `processor`: an object with one member.
-    #[schema(value_type = Object)]
-    Processor(serde_json::Value),
-}
 
 /// A resource, whole.
 #[derive(Debug, Serialize, utoipa::ToSchema)]

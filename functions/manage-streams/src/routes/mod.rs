@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use domain::record::StreamRecord;
+use domain::resource_config::{CacheDocument, RateLimitDocument};
 use http::header;
 use http_edge::stream::no_such_stream;
 use http_edge::{FunctionName, Problem};
@@ -68,30 +69,33 @@ fn answer(context: &Context, record: &StreamRecord) -> Response {
 
 /// This function's part of the OpenAPI document.
 #[derive(utoipa::OpenApi)]
-#[openapi(paths(
-    ready::get_ready,
-    documents::lint_document,
-    documents::get_schema,
-    streams::list_streams,
-    streams::create_first_version,
-    streams::get_stream,
-    updates::put_stream,
-    updates::patch_stream,
-    streams::delete_stream,
-    streams::create_version,
-    streams::get_version,
-    updates::put_version,
-    updates::patch_version,
-    streams::delete_version,
-    configs::list_configs,
-    configs::roll_back,
-    sinks::list_sinks,
-    sinks::enable_sink,
-    sinks::get_sink,
-    sinks::disable_sink,
-    resources::list_resources,
-    resources::put_resource,
-    resources::get_resource,
-    resources::delete_resource,
-))]
+#[openapi(
+    paths(
+        ready::get_ready,
+        documents::lint_document,
+        documents::get_schema,
+        streams::list_streams,
+        streams::create_first_version,
+        streams::get_stream,
+        updates::put_stream,
+        updates::patch_stream,
+        streams::delete_stream,
+        streams::create_version,
+        streams::get_version,
+        updates::put_version,
+        updates::patch_version,
+        streams::delete_version,
+        configs::list_configs,
+        configs::roll_back,
+        sinks::list_sinks,
+        sinks::enable_sink,
+        sinks::get_sink,
+        sinks::disable_sink,
+        resources::list_resources,
+        resources::put_resource,
+        resources::get_resource,
+        resources::delete_resource,
+    ),
+    components(schemas(CacheDocument, RateLimitDocument))
+)]
 pub struct ApiDoc;

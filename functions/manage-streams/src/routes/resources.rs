@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::entity_tag::{IfMatch, resource_tag};
 use crate::flags::Chilled;
 use crate::named_resource::{AuthorizedResource, NamedResource, ResourceManager, no_such_resource};
-use crate::resource_views::{ResourceIn, ResourceList, ResourceOut, by_type};
+use crate::resource_views::{ResourceList, ResourceOut, ResourceSummary, by_type};
 use crate::routes::references::check_references;
 use crate::routes::refusal::{Refusal, check_size};
 use crate::views::LintingErrors;
@@ -33,7 +33,7 @@ const MAX_NAMED_USERS: usize = 10;
     tag = "resources",
     params(("owner" = Option<String>, Query, description = "An admin may name another owner")),
     responses(
-        (status = 200, description = "The owner's resources: for every type, those of the type by their ids", body = ResourceList),
+        (status = 200, description = "The owner's resources: for every type, those of the type by their ids", body = BTreeMap<String, BTreeMap<String, ResourceSummary>>),
         (status = "default", description = "400, 401, 403, 503", body = ProblemBody),
     ),
     security(("token" = ["manage"])),
@@ -57,8 +57,8 @@ pub async fn list_resources(State(context): State<Context>, manager: ResourceMan
         ("If-Match" = Option<String>, Header, description = "Change only the resource that has this `ETag`"),
     ),
     request_body(
-        content = ResourceIn,
-        description = "The component's config alone, JSON or YAML",
+        content = serde_json::Value,
+        description = "The component's config alone, JSON or YAML: a `CacheDocument`, an `Input`, an `Output`, a processor or a `RateLimitDocument`",
         example = json!({"local": {"count": 500, "interval": "1s"}}),
     ),
     responses(

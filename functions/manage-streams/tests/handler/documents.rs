@@ -88,7 +88,7 @@ async fn the_schema_of_documents_is_open_to_editors() {
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/schema+json")));
     assert_eq!(answer.body["$schema"], "https://json-schema.org/draft/2020-12/schema");
     let fields: Vec<&String> = answer.body["properties"].as_object().unwrap().keys().collect();
-    assert_eq!(fields, ["access_rights", "buffer", "description", "input", "metadata", "name"]);
+    assert_eq!(fields, ["access_rights", "buffer", "description", "input", "metadata", "name", "output"]);
     assert_ne!(answer.body["properties"]["name"]["description"], Value::Null);
 }
 

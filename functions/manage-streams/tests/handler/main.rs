@@ -12,4 +12,5 @@ mod races;
 mod readiness;
 mod reading;
 mod requests;
+mod resources;
 mod sinks;

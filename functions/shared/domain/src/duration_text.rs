@@ -60,7 +60,7 @@ fn millis(text: &str) -> Option<u64> {
 
 impl fmt::Display for DurationText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = UNITS.iter().find(|(_, each)| self.millis % each == 0);
+        let whole = UNITS.iter().find(|(_, each)| self.millis.is_multiple_of(*each));
         let (unit, each) = whole.unwrap_or(&("ms", 1));
         write!(f, "{}{unit}", self.millis / each)
     }

@@ -54,10 +54,14 @@ impl FakeStore {
             return Err(WriteFault::Conflict);
         }
         for taken in after.difference(before) {
-            resources.entry(address(taken)).and_modify(|resource| drop(resource.used_by.insert(user.clone())));
+            if let Some(resource) = resources.get_mut(&address(taken)) {
+                resource.used_by.insert(user.clone());
+            }
         }
         for left in before.difference(after) {
-            resources.entry(address(left)).and_modify(|resource| drop(resource.used_by.remove(user)));
+            if let Some(resource) = resources.get_mut(&address(left)) {
+                resource.used_by.remove(user);
+            }
         }
         Ok(())
     }

@@ -89,6 +89,8 @@ pub const HISTORY_RETAINED_BYTES: usize = 32 * 1024 * 1024;
 /// Events that one history query may match.
 pub const MAX_HISTORY_MATCHES: usize = 2_000_000;
 
-/// Bytes of a config as JSON. Ours: a stream's record holds up to four (two configs, each as posted and with its defaults), and a
-/// DynamoDB item takes 400 KB (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>).
+/// Bytes of a config as JSON.
+///
+/// Ours: a stream's record holds up to four (two configs, each as posted and with its defaults), and a DynamoDB item
+/// takes 400 KB (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>).
 pub const MAX_CONFIG_BYTES: usize = 80 * 1024;

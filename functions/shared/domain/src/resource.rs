@@ -16,7 +16,9 @@ use crate::resource_config::ResourceConfig;
 use crate::resource_declaration::ResourceDeclaration;
 use crate::store::{StoreFault, WriteFault};
 
-/// Resources that one config can name. Ours: each is an item in the transaction that stores the config, and a transaction takes 100
+/// Resources that one config can name.
+///
+/// Ours: each is an item in the transaction that stores the config, and a transaction takes 100
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>).
 pub const MAX_REFERENCES: usize = 50;
 
