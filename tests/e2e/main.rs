@@ -14,6 +14,7 @@ mod harness;
 mod history;
 mod ingest;
 mod ingest_limits;
+mod resources;
 mod sinks;
 mod stats;
 mod streams;

@@ -8,6 +8,7 @@ use aws::stack_settings::StackSettings;
 use axum::extract::FromRef;
 use domain::environment::{BadEnvironment, Environment, process};
 use domain::provision::{Pacer, Provisioning, StackProvisioner, Streams};
+use domain::resource::ResourceStore;
 use domain::stack_request::Deployment;
 use domain::stats::StatsReader;
 use domain::store::{FaultyStreams, StreamReader};
@@ -52,6 +53,8 @@ pub struct Context {
     pub reader: Arc<dyn StreamReader>,
     /// Knows what streams have done.
     pub stats: Arc<dyn StatsReader>,
+    /// Keeps resources.
+    pub resources: Arc<dyn ResourceStore>,
     /// Runs stacks.
     pub stacks: Arc<dyn StackProvisioner>,
     /// What every stack is given.
@@ -90,12 +93,13 @@ impl Context {
         system: Arc<dyn System>,
     ) -> Self
     where
-        T: Streams + FaultyStreams + StatsReader + 'static,
+        T: Streams + FaultyStreams + StatsReader + ResourceStore + 'static,
     {
         Self {
             streams: store.clone(),
             reader: store.clone(),
             stats: store.clone(),
+            resources: store.clone(),
             stacks,
             deployment: Arc::new(deployment),
             pacer: Arc::default(),

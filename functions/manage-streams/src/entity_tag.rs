@@ -2,9 +2,12 @@
 //!
 //! The tag of a stream is the number of the config that was accepted last, so status changes leave it alone, and a stream that was made
 //! anew never has an old one's. A config that CloudFormation refused or rolled back takes its tag with it: the one before is back.
+//!
+//! The tag of a resource is its revision, and that too is never an old resource's of the same name.
 
 use axum::extract::FromRequestParts;
 use domain::record::StreamRecord;
+use domain::resource::Resource;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use http_edge::Problem;
@@ -14,7 +17,12 @@ pub fn entity_tag(record: &StreamRecord) -> String {
     format!("\"{}\"", record.wanted_config_version())
 }
 
-/// What the caller thinks that the stream is, if it says so.
+/// A resource's entity tag, quotes and all.
+pub fn resource_tag(resource: &Resource) -> String {
+    format!("\"{}\"", resource.revision)
+}
+
+/// What the caller thinks that the stream or resource is, if it says so.
 #[derive(Debug)]
 pub struct IfMatch(Option<String>);
 
@@ -39,11 +47,27 @@ impl IfMatch {
     /// # Errors
     /// 412, with the tag that would have matched.
     pub fn check(&self, record: &StreamRecord) -> Result<(), Problem> {
-        let tag = entity_tag(record);
+        self.check_tag("the stream's config", entity_tag(record))
+    }
+
+    /// Checks that the resource is what the caller thinks it is. One that does not exist is nothing that a caller can name.
+    ///
+    /// # Errors
+    /// 412, with the tag that would have matched, if there is one.
+    pub fn check_resource(&self, resource: Option<&Resource>) -> Result<(), Problem> {
+        match resource {
+            Some(resource) => self.check_tag("the resource", resource_tag(resource)),
+            None if self.is_given() => {
+                Err(Problem::new(StatusCode::PRECONDITION_FAILED, "the resource does not exist, so If-Match names none"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn check_tag(&self, what: &str, tag: String) -> Result<(), Problem> {
         match &self.0 {
             Some(list) if !names(list, &tag) => {
-                let problem =
-                    Problem::new(StatusCode::PRECONDITION_FAILED, format!("the stream's config is {tag}, which If-Match does not name"));
+                let problem = Problem::new(StatusCode::PRECONDITION_FAILED, format!("{what} is {tag}, which If-Match does not name"));
                 Err(match HeaderValue::from_str(&tag) {
                     Ok(value) => problem.with_header(header::ETAG, value),
                     Err(_) => problem,

@@ -10,12 +10,13 @@ use axum::Router;
 use domain::access::Scope;
 use domain::api_key::ApiKey;
 use domain::fake_objects::{FakeObjects, with_s3_sink};
-use domain::fakes::{FakeApiKeys, FakePublisher, FakeStacks, FakeStore, FakeSystem, active_stream, api_key, block_on};
+use domain::fakes::{FakeApiKeys, FakePublisher, FakeStacks, FakeStore, FakeSystem, active_stream, api_key, block_on, resource};
 use domain::history::HistoryLimits;
 use domain::lifecycle::{StackStatus, Status};
 use domain::names::Naming;
 use domain::provision::StackProvisioner;
 use domain::record::Part;
+use domain::resource::ResourceKind;
 use domain::stack_request::{Deployment, StackRequest};
 use domain::token::{Claims, Grant, TokenIssuer};
 use http_edge::testing::{FakeVault, TestIssuer, event, send};
@@ -27,18 +28,20 @@ struct Case {
     path: &'static str,
     /// What stands for `{id}`: an object of the owner `waste`, or a name that nobody has yet.
     id: &'static str,
-    /// The rest of the URL.
+    /// The rest of the URL, and what an admin adds to it to say whose object is meant.
     query: &'static str,
+    admin_query: &'static str,
     body: Option<&'static str>,
     success: u16,
     other_owner: u16,
 }
 
-/// A stream with an S3 sink, one without, one that nobody made yet, and an API key.
+/// A stream with an S3 sink, one without, one that nobody made yet, an API key, and a cache.
 const WITH_SINK: &str = "refuse-trucks";
 const WITHOUT_SINK: &str = "bus-positions";
 const NEW: &str = "nobody-made-it";
 const API_KEY: &str = "ak-0000000000";
+const CACHE: &str = "dedupe";
 
 const EVENT: &str = r#"{"time":"2018-02-07T01:26:13Z"}"#;
 const PUBLIC: &str = "access_rights: public\ninput: {timestamp: $.time}\nname: a";
@@ -46,12 +49,12 @@ const S3: &str = r#"{"type":"s3"}"#;
 
 /// An object of the owner: another one finds nothing.
 const fn object(method: &'static str, path: &'static str, id: &'static str, body: Option<&'static str>, success: u16) -> Case {
-    Case { method, path, id, query: "", body, success, other_owner: 404 }
+    Case { method, path, id, query: "", admin_query: "", body, success, other_owner: 404 }
 }
 
 /// Everybody's own: another owner gets the same.
 const fn own(method: &'static str, path: &'static str, body: Option<&'static str>, success: u16) -> Case {
-    Case { method, path, id: NEW, query: "", body, success, other_owner: success }
+    Case { method, path, id: NEW, query: "", admin_query: "", body, success, other_owner: success }
 }
 
 const CASES: &[Case] = &[
@@ -90,6 +93,10 @@ const CASES: &[Case] = &[
     object("POST", "/streams/{id}/{version}/sinks", WITHOUT_SINK, Some(S3), 201),
     object("GET", "/streams/{id}/{version}/sinks/{type}", WITH_SINK, None, 200),
     object("DELETE", "/streams/{id}/{version}/sinks/{type}", WITH_SINK, None, 200),
+    own("GET", "/resources", None, 200),
+    own("POST", "/resources/{type}/{id}", Some("memory: {ttl: 1m}"), 200),
+    Case { admin_query: "?owner=waste", ..object("GET", "/resources/{type}/{id}", CACHE, None, 200) },
+    Case { admin_query: "?owner=waste", ..object("DELETE", "/resources/{type}/{id}", CACHE, None, 204) },
 ];
 
 /// Who calls.
@@ -145,9 +152,10 @@ impl Case {
         }
     }
 
-    fn url(&self) -> String {
-        let path = self.path.replace("{id}", self.id).replace("{version}", "1").replace("{type}", "s3").replace("{n}", "1");
-        format!("{path}{}", self.query)
+    fn url(&self, bearer: Bearer) -> String {
+        let kind = if self.path.starts_with("/resources/") { "cache" } else { "s3" };
+        let path = self.path.replace("{id}", self.id).replace("{version}", "1").replace("{type}", kind).replace("{n}", "1");
+        format!("{path}{}{}", self.query, if bearer == Bearer::Admin { self.admin_query } else { "" })
     }
 }
 
@@ -199,6 +207,7 @@ impl Bench {
         let authenticator = issuer.authenticator_with(api_keys.clone(), system.clone());
         store.insert(with_s3_sink(active_stream(WITH_SINK, "1", "waste"), Status::Active));
         store.insert(active_stream(WITHOUT_SINK, "1", "waste"));
+        store.insert_resource(resource("waste", ResourceKind::Cache, CACHE, "memory: {}"));
         api_keys.insert(api_key("waste", &[Scope::Ingest]));
         let ingest_events = ingest_events::routes::app(ingest_events::context::Context {
             streams: store.clone(),
@@ -245,7 +254,7 @@ impl Bench {
             FunctionName::QueryHistory => &self.query_history,
         };
         let token = self.token(*bearer);
-        send(router, &event(case.method, &case.url(), token.as_deref(), case.body)).await.status
+        send(router, &event(case.method, &case.url(*bearer), token.as_deref(), case.body)).await.status
     }
 
     fn token(&self, bearer: Bearer) -> Option<String> {

@@ -18,7 +18,8 @@ use http_edge::{ActingOwner, DocumentBody, Problem, ProblemBody};
 
 use crate::context::Context;
 use crate::flags::{Chilled, ConfirmDeleteAll, DryRun};
-use crate::routes::refusal::{Refusal, checked};
+use crate::routes::checks::checked;
+use crate::routes::refusal::Refusal;
 use crate::routes::streams::check_reserved;
 use crate::views::{LintingErrors, SetOut};
 
@@ -62,7 +63,7 @@ pub async fn set_streams(
     DocumentBody(body): DocumentBody,
 ) -> Result<Json<SetOut>, Refusal> {
     let tree = Node::parse(&body).map_err(|bad| Refusal::document(vec![bad.to_string()]))?;
-    let declared = declarations(&caller, tree, leniency)?;
+    let declared = declarations(Scope { context: &context, caller: &caller, owner: &owner }, tree, leniency).await?;
     if declared.is_empty() && !is_confirmed {
         let detail = "an empty set removes every stream: expected ?confirm=delete-all with it";
         return Err(Problem::bad_request(detail).with_error("/confirm", detail).into());
@@ -86,10 +87,19 @@ pub async fn set_streams(
     Ok(Json(done))
 }
 
+/// Who sets whose streams.
+#[derive(Clone, Copy)]
+struct Scope<'s> {
+    context: &'s Context,
+    caller: &'s Caller,
+    owner: &'s Owner,
+}
+
 type Declared = Vec<(StreamName, Declaration)>;
 
 /// Reads every document; faults of one stream do not hide those of another.
-fn declarations(caller: &Caller, tree: Node, leniency: Leniency) -> Result<Declared, Refusal> {
+async fn declarations(scope: Scope<'_>, tree: Node, leniency: Leniency) -> Result<Declared, Refusal> {
+    let Scope { context, caller, owner } = scope;
     let place = tree.place;
     let Content::Map(members) = tree.content else {
         return Err(Refusal::document(vec![format!("{place} expected an object of stream documents by name")]));
@@ -107,7 +117,7 @@ fn declarations(caller: &Caller, tree: Node, leniency: Leniency) -> Result<Decla
             }
         };
         require_touch(caller, &name.id)?;
-        match checked(Draft::read(member.value, leniency)) {
+        match checked(context, owner, Draft::read(member.value, leniency)).await {
             Ok(declaration) => declared.push((name, declaration)),
             Err(Refusal::Document(LintingErrors { linting_errors })) => {
                 faults.extend(linting_errors.iter().map(|fault| named(&member.name, fault)));

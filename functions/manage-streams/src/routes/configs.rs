@@ -11,8 +11,9 @@ use http_edge::{AuthorizedStream, Problem, ProblemBody};
 
 use crate::context::Context;
 use crate::entity_tag::IfMatch;
+use crate::routes::checks::declaration;
 use crate::routes::current;
-use crate::routes::refusal::{Refusal, declaration};
+use crate::routes::refusal::Refusal;
 use crate::routes::updates::{Found, change};
 use crate::views::{ConfigOut, LintingErrors, StreamOut};
 
@@ -92,6 +93,7 @@ pub async fn roll_back(
     let found = Found::new(&context, record, if_match).await?;
     let config = context.streams.load_config(&found.record.owner, &found.record.key, number).await?;
     let config = config.ok_or_else(no_such_config)?;
-    let declared = declaration(&format!("{:#}", config.posted), Leniency::Chilled)?;
+    let text = format!("{:#}", config.posted);
+    let declared = declaration(&context, &found.record.owner, &text, Leniency::Chilled).await?;
     change(&context, &caller, found, declared).await
 }

@@ -1,14 +1,17 @@
 //! Stream documents on their own: checked without a stream, and described for editors.
 
 use axum::Json;
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use domain::declaration::stream_schema;
 use domain::document::StreamDocument;
 use http::header;
-use http_edge::{DocumentBody, ProblemBody};
+use http_edge::{ActingOwner, DocumentBody, ProblemBody};
 
+use crate::context::Context;
 use crate::flags::Chilled;
-use crate::routes::refusal::{Refusal, declaration};
+use crate::routes::checks::declaration;
+use crate::routes::refusal::Refusal;
 use crate::views::LintingErrors;
 
 /// Checks a stream document and creates nothing.
@@ -16,7 +19,10 @@ use crate::views::LintingErrors;
     post,
     path = "/streams/lint",
     tag = "streams",
-    params(("chilled" = Option<bool>, Query, description = "Lets lint errors pass, except for those that make the stream impossible")),
+    params(
+        ("owner" = Option<String>, Query, description = "An admin may name another owner, whose resources the document names"),
+        ("chilled" = Option<bool>, Query, description = "Lets lint errors pass, except for those that make the stream impossible"),
+    ),
     request_body(content = StreamDocument, description = "The stream document, JSON or YAML"),
     responses(
         (status = 200, description = "Nothing is wrong with it: an empty list", body = LintingErrors),
@@ -25,8 +31,13 @@ use crate::views::LintingErrors;
     ),
     security(("token" = ["manage"])),
 )]
-pub async fn lint_document(Chilled(leniency): Chilled, DocumentBody(body): DocumentBody) -> Result<Json<LintingErrors>, Refusal> {
-    declaration(&body, leniency)?;
+pub async fn lint_document(
+    State(context): State<Context>,
+    ActingOwner(owner): ActingOwner,
+    Chilled(leniency): Chilled,
+    DocumentBody(body): DocumentBody,
+) -> Result<Json<LintingErrors>, Refusal> {
+    declaration(&context, &owner, &body, leniency).await?;
     Ok(Json(LintingErrors { linting_errors: Vec::new() }))
 }
 

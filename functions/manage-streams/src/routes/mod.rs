@@ -1,11 +1,14 @@
 //! The routes, a file for each kind of thing.
 
+pub mod checks;
 pub mod collection;
 pub mod configs;
 pub mod documents;
+mod followers;
 pub mod pause;
 pub mod ready;
 pub mod refusal;
+pub mod resources;
 pub mod sinks;
 pub mod stats;
 pub mod streams;
@@ -15,6 +18,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use domain::record::StreamRecord;
+use domain::resource_config::{CacheDocument, RateLimitDocument};
 use http::header;
 use http_edge::stream::no_such_stream;
 use http_edge::{FunctionName, Problem};
@@ -55,6 +59,8 @@ pub fn app(context: Context) -> Router {
         .route("/streams/{id}/{version}/resume", post(pause::resume_stream))
         .route("/streams/{id}/{version}/sinks", get(sinks::list_sinks).post(sinks::enable_sink))
         .route("/streams/{id}/{version}/sinks/{type}", get(sinks::get_sink).delete(sinks::disable_sink))
+        .route("/resources", get(resources::list_resources))
+        .route("/resources/{type}/{id}", get(resources::get_resource).post(resources::put_resource).delete(resources::delete_resource))
         .with_state(context);
     http_edge::serve(FunctionName::ManageStreams, routes, authenticator, system)
 }
@@ -71,31 +77,38 @@ fn answer(context: &Context, record: &StreamRecord) -> Response {
 
 /// This function's part of the OpenAPI document.
 #[derive(utoipa::OpenApi)]
-#[openapi(paths(
-    ready::get_ready,
-    documents::lint_document,
-    documents::get_schema,
-    streams::list_streams,
-    streams::create_first_version,
-    streams::get_stream,
-    updates::put_stream,
-    updates::patch_stream,
-    streams::delete_stream,
-    streams::create_version,
-    streams::get_version,
-    updates::put_version,
-    updates::patch_version,
-    streams::delete_version,
-    stats::get_newest_stats,
-    stats::get_stats,
-    configs::list_configs,
-    collection::set_streams,
-    configs::roll_back,
-    pause::pause_stream,
-    pause::resume_stream,
-    sinks::list_sinks,
-    sinks::enable_sink,
-    sinks::get_sink,
-    sinks::disable_sink,
-))]
+#[openapi(
+    paths(
+        ready::get_ready,
+        documents::lint_document,
+        documents::get_schema,
+        streams::list_streams,
+        streams::create_first_version,
+        streams::get_stream,
+        updates::put_stream,
+        updates::patch_stream,
+        streams::delete_stream,
+        streams::create_version,
+        streams::get_version,
+        updates::put_version,
+        updates::patch_version,
+        streams::delete_version,
+        stats::get_newest_stats,
+        stats::get_stats,
+        configs::list_configs,
+        collection::set_streams,
+        configs::roll_back,
+        pause::pause_stream,
+        pause::resume_stream,
+        sinks::list_sinks,
+        sinks::enable_sink,
+        sinks::get_sink,
+        sinks::disable_sink,
+        resources::list_resources,
+        resources::put_resource,
+        resources::get_resource,
+        resources::delete_resource,
+    ),
+    components(schemas(CacheDocument, RateLimitDocument))
+)]
 pub struct ApiDoc;

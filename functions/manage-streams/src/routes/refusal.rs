@@ -3,9 +3,8 @@
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use domain::config::FixedField;
-use domain::declaration::{Declaration, Draft, Leniency};
 use domain::lifecycle::Status;
-use domain::limits::{MAX_CONFIG_BYTES, RETRY_AFTER_STACK};
+use domain::limits::RETRY_AFTER_STACK;
 use domain::provision::ChangeFault;
 use domain::store::StoreFault;
 use http::StatusCode;
@@ -75,27 +74,4 @@ impl From<ChangeFault> for Refusal {
             ChangeFault::Store(fault) => fault.into(),
         })
     }
-}
-
-/// Reads and checks a document.
-///
-/// # Errors
-/// Everything that is wrong with it.
-pub fn declaration(text: &str, leniency: Leniency) -> Result<Declaration, Refusal> {
-    checked(Draft::parse(text, leniency))
-}
-
-/// Makes every check of a document, the same on every route, and refuses too much of one: a stream's history is kept.
-///
-/// # Errors
-/// Everything that is wrong with it.
-pub fn checked(mut draft: Draft) -> Result<Declaration, Refusal> {
-    // First, so that nobody's programs keep the compiler busy for long.
-    let size = draft.tree().value().to_string().len();
-    if size > MAX_CONFIG_BYTES {
-        return Err(Refusal::document(vec![format!("(1,1) expected at most {MAX_CONFIG_BYTES} bytes as JSON, got {size}")]));
-    }
-    let faults = pipeline::faults(draft.tree());
-    draft.add(faults);
-    draft.finish().map_err(Refusal::document)
 }

@@ -17,7 +17,8 @@ use http_edge::{ActingOwner, AuthorizedStream, DocumentBody, Problem, ProblemBod
 use crate::context::Context;
 use crate::entity_tag::IfMatch;
 use crate::flags::{Cascade, Chilled, WithDefaults};
-use crate::routes::refusal::{Refusal, declaration};
+use crate::routes::checks::declaration;
+use crate::routes::refusal::Refusal;
 use crate::routes::updates::Found;
 use crate::routes::{answer, current};
 use crate::views::{LintingErrors, StreamOut, StreamSummary, with_defaults};
@@ -152,7 +153,7 @@ struct Wanted<'b> {
 }
 
 async fn create(context: &Context, caller: &Caller, wanted: Wanted<'_>, success: StatusCode) -> Result<Response, Refusal> {
-    let declared = declaration(wanted.document, wanted.leniency)?;
+    let declared = declaration(context, &wanted.owner, wanted.document, wanted.leniency).await?;
     let record = context.provisioning().create_stream(caller, wanted.owner, wanted.key, declared).await?;
     let mut response = answer(context, &record);
     *response.status_mut() = success;

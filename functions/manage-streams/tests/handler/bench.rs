@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use domain::access::Scope;
-use domain::fakes::{FakeStacks, FakeStore, FakeSystem};
+use domain::fakes::{FakeStacks, FakeStore, FakeSystem, resource};
 use domain::ids::StreamKey;
 use domain::lifecycle::StackStatus;
 use domain::limits::RECONCILE_AFTER;
 use domain::names::Naming;
 use domain::provision::{ProvisionFault, Streams};
+use domain::resource::{ResourceKind, ResourceStore};
 use domain::stack_request::Deployment;
 use domain::stats::StatsReader;
 use domain::store::FaultyStreams;
@@ -60,7 +61,7 @@ impl Bench {
     /// Keeps streams in `store` by way of `access`.
     pub(crate) fn with_store<T>(store: Arc<FakeStore>, access: Arc<T>, script: impl IntoIterator<Item = ProvisionFault>) -> Self
     where
-        T: Streams + FaultyStreams + StatsReader + 'static,
+        T: Streams + FaultyStreams + StatsReader + ResourceStore + 'static,
     {
         let issuer = TestIssuer::default();
         let stacks = Arc::new(FakeStacks::with_script(script));
@@ -85,10 +86,11 @@ impl Bench {
         bench
     }
 
-    /// With the stream and its S3 sink, both `ACTIVE`.
+    /// With the stream and its S3 sink, both `ACTIVE`, and a cache of the stream's name.
     pub(crate) async fn with_sink() -> Self {
         let bench = Self::with_stream().await;
         bench.make(SINKS, S3_SINK).await;
+        bench.store.insert_resource(resource("waste", ResourceKind::Cache, "refuse-trucks", "memory: {}"));
         bench
     }
 
@@ -158,6 +160,13 @@ impl Bench {
         send(&self.router, &event(method, path, token, body)).await
     }
 
+    /// Calls with a token that may manage and with an `If-Match`.
+    pub(crate) async fn call_if(&self, tag: &str, method: &str, path: &str, body: &str) -> Answer {
+        let mut event = event(method, path, Some(&self.token("waste", Scope::Manage)), Some(body));
+        event["headers"]["if-match"] = serde_json::json!(tag);
+        send(&self.router, &event).await
+    }
+
     /// The function itself, for events that `call_as` does not make.
     pub(crate) fn router(&self) -> &Router {
         &self.router
@@ -189,6 +198,8 @@ pub(crate) fn key(id: &str, version: &str) -> StreamKey {
 /// Every route of this function: method, path with these ids in it, the scope that it needs.
 pub(crate) fn own_routes(id: &str, version: &str) -> Vec<(&'static str, String, Option<Scope>)> {
     let own = ROUTES.iter().filter(|route| route.function == FunctionName::ManageStreams);
-    let path = |pattern: &str| pattern.replace("{id}", id).replace("{version}", version).replace("{type}", "s3").replace("{n}", "1");
+    let kind = |pattern: &str| if pattern.starts_with("/resources/") { "cache" } else { "s3" };
+    let path =
+        |pattern: &str| pattern.replace("{id}", id).replace("{version}", version).replace("{type}", kind(pattern)).replace("{n}", "1");
     own.map(|route| (route.method, path(route.path), route.scope)).collect()
 }

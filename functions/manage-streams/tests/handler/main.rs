@@ -4,6 +4,7 @@
 
 mod access;
 mod bench;
+mod collection;
 mod conditions;
 mod configs;
 mod creation;
@@ -12,10 +13,13 @@ mod documents;
 mod failed_updates;
 mod faults;
 mod patches;
+mod pause;
 mod races;
 mod readiness;
 mod reading;
+mod references;
 mod requests;
+mod resources;
 mod sinks;
 mod stats;
 mod updates;

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use domain::access::Reach;
 use domain::config::{AcceptedConfig, ConfigHistory, ConfigPage, ConfigSummary};
-use domain::fakes::FakeStore;
+use domain::fakes::{FakeStore, resource};
 use domain::ids::{IngestId, Owner, StreamId, StreamKey, Version};
 use domain::limits::RECONCILE_AFTER;
 use domain::provision::ProvisionFault;
 use domain::record::StreamRecord;
+use domain::resource::{Resource, ResourceKey, ResourceKind, ResourceReader, ResourceStore, ResourceUser};
 use domain::stats::{Stats, StatsReader};
 use domain::store::{FaultyStreams, StoreFault, StreamReader, StreamStore, StreamWriter, WriteFault};
 use tokio::task::yield_now;
 
-use crate::bench::{Bench, DOCUMENT, NEWEST, RENAMED, RETAINED, S3, S3_SINK, SINKS, STREAM};
+use crate::bench::{Bench, DOCUMENT, NEWEST, RENAMED, RETAINED, S3, S3_SINK, SINKS, STREAM, key};
 
 /// A table that takes its time: whoever reads lets the other read, too.
 struct SlowStore(Arc<FakeStore>);
@@ -82,6 +83,37 @@ impl StatsReader for SlowStore {
 impl FaultyStreams for SlowStore {
     async fn faulty(&self) -> Result<Vec<StreamRecord>, StoreFault> {
         self.0.faulty().await
+    }
+}
+
+#[async_trait::async_trait]
+impl ResourceReader for SlowStore {
+    async fn load_resource(&self, owner: &Owner, key: &ResourceKey) -> Result<Option<Resource>, StoreFault> {
+        let found = self.0.load_resource(owner, key).await;
+        yield_now().await;
+        found
+    }
+}
+
+#[async_trait::async_trait]
+impl ResourceStore for SlowStore {
+    async fn list_resources(&self, owner: &Owner) -> Result<Vec<Resource>, StoreFault> {
+        self.0.list_resources(owner).await
+    }
+
+    async fn create_resource(&self, resource: &Resource) -> Result<(), WriteFault> {
+        yield_now().await;
+        self.0.create_resource(resource).await
+    }
+
+    async fn replace_resource(&self, before: &Resource, after: &Resource) -> Result<(), WriteFault> {
+        yield_now().await;
+        self.0.replace_resource(before, after).await
+    }
+
+    async fn remove_resource(&self, resource: &Resource) -> Result<(), WriteFault> {
+        yield_now().await;
+        self.0.remove_resource(resource).await
     }
 }
 
@@ -182,4 +214,39 @@ async fn two_readers_at_once_heal_an_update_once() {
     assert_eq!(bench.stacks.updates().len(), 1);
     bench.finish_stacks();
     assert_eq!(bench.get(STREAM).await.body["config_version"], 2);
+}
+
+#[tokio::test]
+async fn of_two_racing_writers_of_a_resource_one_is_a_conflict_and_with_a_condition_a_failed_one() {
+    let bench = bench();
+    let (path, one, other) = ("/resources/cache/dedupe", "memory: {ttl: 1m}", "memory: {ttl: 2m}");
+    let (first, second) = tokio::join!(bench.post(path, one), bench.post(path, other));
+    assert_eq!(sorted([first.status, second.status]), [200, 409], "created");
+    let tag = bench.get(path).await.header("etag").unwrap().to_owned();
+    let (first, second) = tokio::join!(bench.post(path, "memory: {ttl: 3m}"), bench.post(path, "memory: {ttl: 4m}"));
+    assert_eq!(sorted([first.status, second.status]), [200, 409], "changed");
+    let (changed, missed) = tokio::join!(bench.post(path, "memory: {ttl: 5m}"), bench.call_if(&tag, "POST", path, "memory: {}"));
+    assert_eq!((changed.status, missed.status), (200, 412), "changed before it was looked at");
+    let tag = bench.get(path).await.header("etag").unwrap().to_owned();
+    let racing = tokio::join!(bench.call_if(&tag, "POST", path, one), bench.call_if(&tag, "POST", path, other));
+    assert_eq!(sorted([racing.0.status, racing.1.status]), [200, 412], "changed after it was looked at");
+}
+
+#[tokio::test]
+async fn a_resource_does_not_go_from_under_a_stream_that_begins_to_name_it() {
+    let bench = bench();
+    let cache = resource("waste", ResourceKind::Cache, "dedupe", "memory: {}");
+    let (owner, name) = (cache.owner.clone(), cache.key.clone());
+    let user = ResourceUser::Stream(key("refuse-trucks", "1"));
+    bench.store.insert_resource(cache);
+    let begin = async { bench.store.use_resource(&owner, &name, user.clone()) };
+    // The deletion has looked when the stream comes.
+    let (deletion, begun) = tokio::join!(bench.delete("/resources/cache/dedupe"), begin);
+    assert!(begun.is_ok());
+    assert_eq!((deletion.status, &deletion.body["used_by"][0]), (409, &serde_json::json!("/streams/refuse-trucks/1")));
+    // The other way round, the stream is not stored.
+    bench.store.insert_resource(resource("waste", ResourceKind::Cache, "other", "memory: {}"));
+    let other = ResourceKey { kind: ResourceKind::Cache, id: "other".parse().unwrap() };
+    assert_eq!(bench.delete("/resources/cache/other").await.status, 204);
+    assert!(matches!(bench.store.use_resource(&owner, &other, user), Err(WriteFault::Conflict)));
 }

@@ -1,6 +1,6 @@
 //! From the text of a stream document, JSON or YAML, to what it means, or to everything that is wrong with it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use crate::document::StreamDocument;
 use crate::lint::{Fault, Linter, MAX_FAULTS, Weight, repeated_fields};
 use crate::meaning;
+use crate::resource::ResourceKey;
+use crate::resource_config::ResourceConfig;
 use crate::schema::schema_of;
 use crate::text_tree::{BadText, Content, Node, Place};
 
@@ -120,6 +122,14 @@ impl Draft {
     /// What the document means, unless its shape is too wrong to say.
     pub fn document(&self) -> Option<&StreamDocument> {
         self.document.as_ref()
+    }
+
+    /// Puts sections that are resources in the places of their names, and checks the rules between fields anew.
+    pub fn resolve(&mut self, resources: &BTreeMap<ResourceKey, ResourceConfig>) {
+        let Some(document) = &mut self.document else { return };
+        document.resolve(resources);
+        let faults = meaning::faults(&self.tree, document);
+        self.add(faults);
     }
 
     /// Adds what another check has found.

@@ -1,6 +1,6 @@
 //! The table, in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use crate::access::Reach;
@@ -10,6 +10,7 @@ use crate::fakes::lock;
 use crate::ids::{IngestId, Owner, StreamId, StreamKey, Version};
 use crate::process::Route;
 use crate::record::{Part, StreamRecord};
+use crate::resource::{Resource, ResourceKey, ResourceUser};
 use crate::stats::{BatchStats, Stats, StatsReader, StatsWriter};
 use crate::store::{
     FaultyStreams, Routes, StackIndex, StoreFault, StreamReader, StreamStore, StreamWriter, WriteFault, newest, newest_working,
@@ -62,6 +63,7 @@ pub struct FakeStore {
     streams: Mutex<BTreeMap<StreamKey, StreamRecord>>,
     claims: Mutex<BTreeMap<StreamId, Owner>>,
     configs: Mutex<BTreeMap<(Owner, StreamKey, u32), AcceptedConfig>>,
+    pub(crate) resources: Mutex<BTreeMap<(Owner, ResourceKey), Resource>>,
     passes: Mutex<usize>,
     failures: Mutex<usize>,
     conflicts: Mutex<usize>,
@@ -111,7 +113,7 @@ impl FakeStore {
         lock(&self.configs).insert(Self::config_key(record), record.newest_config());
     }
 
-    fn called(&self) -> Result<(), StoreFault> {
+    pub(crate) fn called(&self) -> Result<(), StoreFault> {
         *lock(&self.calls) += 1;
         let mut passes = lock(&self.passes);
         if *passes > 0 {
@@ -132,12 +134,18 @@ impl FakeStore {
         streams.values().filter(is_wanted).filter(|record| reach.covers(&record.owner)).cloned().collect()
     }
 
-    fn check_unchanged(&self, before: &StreamRecord) -> Result<(), WriteFault> {
+    /// Lets another writer be first, when the script says so.
+    pub(crate) fn meet_conflict(&self) -> Result<(), WriteFault> {
         let mut conflicts = lock(&self.conflicts);
         if *conflicts > 0 {
             *conflicts -= 1;
             return Err(WriteFault::Conflict);
         }
+        Ok(())
+    }
+
+    fn check_unchanged(&self, before: &StreamRecord) -> Result<(), WriteFault> {
+        self.meet_conflict()?;
         let is_unchanged = lock(&self.streams).get(&before.key).is_some_and(|stored| stored.revision == before.revision);
         if is_unchanged { Ok(()) } else { Err(WriteFault::Conflict) }
     }
@@ -170,6 +178,7 @@ impl StreamStore for FakeStore {
         if claimed_by_other || is_taken {
             return Err(WriteFault::Conflict);
         }
+        self.note_uses(&record.owner, &ResourceUser::Stream(record.key.clone()), &BTreeSet::new(), &record.references())?;
         self.insert(record.clone());
         Ok(())
     }
@@ -180,6 +189,7 @@ impl StreamWriter for FakeStore {
     async fn replace(&self, before: &StreamRecord, after: &StreamRecord) -> Result<(), WriteFault> {
         self.called()?;
         self.check_unchanged(before)?;
+        self.note_uses(&after.owner, &ResourceUser::Stream(after.key.clone()), &before.references(), &after.references())?;
         if after.last_config_version > before.last_config_version {
             self.remember_config(after);
         }
@@ -190,6 +200,7 @@ impl StreamWriter for FakeStore {
     async fn remove(&self, record: &StreamRecord) -> Result<(), WriteFault> {
         self.called()?;
         self.check_unchanged(record)?;
+        self.note_uses(&record.owner, &ResourceUser::Stream(record.key.clone()), &record.references(), &BTreeSet::new())?;
         lock(&self.streams).remove(&record.key);
         self.stats.forget(&record.ingest_id);
         Ok(())

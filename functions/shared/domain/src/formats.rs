@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use crate::duration_text::DurationText;
 use crate::field_path::FieldPath;
 use crate::ids::ResourceId;
 use crate::input::Origin;
@@ -13,6 +14,7 @@ pub(crate) fn format_fault(format: &str, text: &str) -> Option<String> {
         "field-path" => fault::<FieldPath>(text),
         "resource-id" => fault::<ResourceId>(text),
         "web-origin" => fault::<Origin>(text),
+        "duration" => fault::<DurationText>(text),
         "window" => fault::<Window>(text),
         _ => None,
     }

@@ -13,11 +13,14 @@ pub mod config;
 pub mod dead_letter;
 pub mod declaration;
 pub mod document;
+pub mod duration_text;
 pub mod environment;
 #[cfg(any(test, feature = "fakes"))]
 mod fake_keys;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fake_objects;
+#[cfg(any(test, feature = "fakes"))]
+mod fake_resources;
 #[cfg(any(test, feature = "fakes"))]
 mod fake_stacks;
 #[cfg(any(test, feature = "fakes"))]
@@ -48,6 +51,8 @@ pub mod publish;
 pub mod record;
 pub mod reference;
 pub mod resource;
+pub mod resource_config;
+pub mod resource_declaration;
 pub mod schema;
 pub mod signing;
 pub mod spelling;

@@ -1,12 +1,12 @@
 //! What is done with the events between the raw and the processed stream, as the document says.
 
-use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::duration_text::DurationText;
 use crate::ids::ResourceId;
 use crate::input::JsonPath;
 
@@ -85,19 +85,16 @@ pub struct Dedupe {
     pub key: Option<JsonPath>,
     /// How long a key is remembered.
     #[serde(default)]
-    #[schema(value_type = String, format = "window", pattern = "^[0-9]{1,5}[smh]$", default = "10m", example = "10m")]
+    #[schema(value_type = String, format = "window", default = "10m", example = "10m")]
     pub window: Window,
     /// The `cache` resource that remembers it.
     pub cache: ResourceId,
 }
 
-/// A time of 1 second to 24 hours, such as `10m`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A duration of 1 second to 24 hours, such as `10m`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Window {
-    text: String,
-    length: Duration,
-}
+pub struct Window(DurationText);
 
 /// Ours: as long as an `Idempotency-Key` is remembered.
 const LONGEST_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
@@ -109,14 +106,14 @@ pub struct InvalidWindow(String);
 
 impl Window {
     /// The time.
-    pub fn length(&self) -> Duration {
-        self.length
+    pub fn length(self) -> Duration {
+        self.0.duration()
     }
 }
 
 impl Default for Window {
     fn default() -> Self {
-        Self { text: "10m".to_owned(), length: Duration::from_secs(600) }
+        Self(DurationText::of_seconds(600))
     }
 }
 
@@ -124,14 +121,9 @@ impl FromStr for Window {
     type Err = InvalidWindow;
 
     fn from_str(text: &str) -> Result<Self, InvalidWindow> {
-        let units = [("s", 1), ("m", 60), ("h", 3_600)];
-        let given = units.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, *seconds)));
-        let number = given.filter(|(digits, _)| digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.len() <= 5);
-        let length = number.and_then(|(digits, seconds)| Some(Duration::from_secs(digits.parse::<u64>().ok()? * seconds)));
-        match length.filter(|length| (Duration::from_secs(1)..=LONGEST_WINDOW).contains(length)) {
-            Some(length) => Ok(Self { text: text.to_owned(), length }),
-            None => Err(InvalidWindow(text.chars().take(100).collect())),
-        }
+        let duration = text.parse::<DurationText>().ok();
+        let window = duration.map(Self).filter(|window| (Duration::from_secs(1)..=LONGEST_WINDOW).contains(&window.length()));
+        window.ok_or_else(|| InvalidWindow(text.chars().take(100).collect()))
     }
 }
 
@@ -145,13 +137,7 @@ impl TryFrom<String> for Window {
 
 impl From<Window> for String {
     fn from(window: Window) -> String {
-        window.text
-    }
-}
-
-impl fmt::Display for Window {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        window.0.into()
     }
 }
 
@@ -161,10 +147,10 @@ mod tests {
 
     #[test]
     fn a_window_is_a_second_to_a_day() {
-        for (text, seconds) in [("1s", 1), ("10m", 600), ("24h", 86_400), ("86400s", 86_400), ("07m", 420)] {
+        for (text, seconds) in [("1s", 1), ("10m", 600), ("24h", 86_400), ("86400s", 86_400), ("07m", 420), ("1h30m", 5_400)] {
             assert_eq!(text.parse::<Window>().unwrap().length(), Duration::from_secs(seconds), "{text}");
         }
-        for bad in ["", "0s", "25h", "10", "m", "1d", "1.5h", "-1s", "1h30m", "10 m", "99999h", "999999s", "١s"] {
+        for bad in ["", "0s", "25h", "10", "m", "1d", "1.5h", "-1s", "10 m", "99999h", "999999s", "١s"] {
             assert!(bad.parse::<Window>().is_err(), "{bad}");
         }
     }

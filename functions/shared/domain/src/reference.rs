@@ -1,6 +1,6 @@
 //! The resources that a document uses, and where it names them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::document::StreamDocument;
 use crate::ids::ResourceId;
@@ -9,6 +9,7 @@ use crate::lint::{Fault, Weight};
 use crate::output::Output;
 use crate::pipeline::Processor;
 use crate::resource::{ResourceKey, ResourceKind};
+use crate::resource_config::ResourceConfig;
 use crate::text_tree::Node;
 
 /// A place in a document that names a resource.
@@ -41,6 +42,23 @@ impl StreamDocument {
         }
         references.extend(self.output.references().into_iter().map(|found| found.within(&["output"])));
         references
+    }
+}
+
+impl StreamDocument {
+    /// Puts sections that are resources in the places of their names. The names stay.
+    pub fn resolve(&mut self, resources: &BTreeMap<ResourceKey, ResourceConfig>) {
+        let find = |kind, id: &ResourceId| resources.get(&ResourceKey { kind, id: id.clone() });
+        if let Some(id) = self.input.resource.clone()
+            && let Some(ResourceConfig::Input(input)) = find(ResourceKind::Input, &id)
+        {
+            self.input = Input { resource: Some(id), ..input.clone() };
+        }
+        if let Some(id) = self.output.resource.clone()
+            && let Some(ResourceConfig::Output(output)) = find(ResourceKind::Output, &id)
+        {
+            self.output = Output { resource: Some(id), ..output.clone() };
+        }
     }
 }
 

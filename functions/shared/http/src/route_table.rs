@@ -88,6 +88,10 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/streams/{id}/{version}/sinks", FunctionName::ManageStreams, Some(Scope::Manage)),
     route("GET", "/streams/{id}/{version}/sinks/{type}", FunctionName::ManageStreams, Some(Scope::Manage)),
     route("DELETE", "/streams/{id}/{version}/sinks/{type}", FunctionName::ManageStreams, Some(Scope::Manage)),
+    route("GET", "/resources", FunctionName::ManageStreams, Some(Scope::Manage)),
+    route("POST", "/resources/{type}/{id}", FunctionName::ManageStreams, Some(Scope::Manage)),
+    route("GET", "/resources/{type}/{id}", FunctionName::ManageStreams, Some(Scope::Manage)),
+    route("DELETE", "/resources/{type}/{id}", FunctionName::ManageStreams, Some(Scope::Manage)),
 ];
 
 /// Finds a route by its pattern and method. `HEAD` is `GET` without the body (RFC 9110, 9.3.2), so it needs the same scope.

@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use domain::api_key::ApiKey;
 use domain::ids::{ApiKeyId, IngestId, Owner, StreamId, StreamKey};
 use domain::record::{Part, StreamRecord};
+use domain::resource::{Resource, ResourceKey, ResourceUser};
 use domain::store::StoreFault;
 use serde_json::json;
 
@@ -119,8 +120,32 @@ pub(super) fn owner_in(item: &Item) -> Option<Owner> {
 }
 
 pub(super) fn json_text(record: &impl serde::Serialize) -> Result<AttributeValue, StoreFault> {
+    json(record).map(text)
+}
+
+fn json(record: &impl serde::Serialize) -> Result<String, StoreFault> {
     let json = serde_json::to_string(record);
-    json.map(text).map_err(|error| StoreFault { message: "could not write a record".into(), source: Some(error.into()) })
+    json.map_err(|error| StoreFault { message: "could not write a record".into(), source: Some(error.into()) })
+}
+
+pub(super) fn resource_key(owner: &Owner, resource: &ResourceKey) -> Item {
+    key(owner_partition(owner), format!("RESOURCE#{}#{}", resource.kind, resource.id))
+}
+
+/// A member of the set `used_by`.
+pub(super) fn resource_user(user: &ResourceUser) -> Result<String, StoreFault> {
+    json(user)
+}
+
+/// A resource with its users. An item without a revision is what users left behind of one that was taken out of the table by hand.
+pub(super) fn resource_in(item: &Item) -> Result<Option<Resource>, StoreFault> {
+    if !item.contains_key("revision") {
+        return Ok(None);
+    }
+    let mut resource: Resource = parsed(item, "record")?;
+    let users = item.get("used_by").and_then(|users| users.as_ss().ok()).into_iter().flatten();
+    resource.used_by = users.map(|user| from_json(user, "used_by")).collect::<Result<_, _>>()?;
+    Ok(Some(resource))
 }
 
 /// A stream's item. `faulty` stands only on those with a failed part: the sparse index holds no others.
@@ -156,7 +181,10 @@ pub(super) fn stack_item(record: &StreamRecord, part: Part, stack_name: &str) ->
 
 /// Reads an attribute that holds JSON.
 pub(super) fn parsed<T: serde::de::DeserializeOwned>(item: &Item, attribute: &str) -> Result<T, StoreFault> {
-    let text = item.get(attribute).and_then(|value| value.as_s().ok()).map_or("", String::as_str);
+    from_json(item.get(attribute).and_then(|value| value.as_s().ok()).map_or("", String::as_str), attribute)
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(text: &str, attribute: &str) -> Result<T, StoreFault> {
     serde_json::from_str(text)
         .map_err(|error| StoreFault { message: format!("unreadable attribute {attribute}"), source: Some(error.into()) })
 }

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `OWNER#{owner}` | `STREAM#{id}#{version}` | a stream's record; nobody reaches another owner's partition |
 //! | `OWNER#{owner}` | `CONFIG#{id}#{version}#{n}` | a config that a stream had (`n` has ten digits); it outlives the stream |
+//! | `OWNER#{owner}` | `RESOURCE#{type}#{id}` | a resource, and in the set `used_by` who names it |
 //! | `CLAIM#{id}` | `CLAIM` | the owner of an id, for ever |
 //! | `SOURCE#{raw stream}` | `SOURCE` | where a raw stream's records go |
 //! | `STACK#{stack name}` | `STACK` | which part of which stream a stack was made for |
@@ -17,6 +18,7 @@ mod configs;
 mod items;
 mod keys;
 mod lookups;
+mod resources;
 mod stats;
 mod streams;
 mod transaction;

@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem, Update};
 use domain::access::Reach;
 use domain::ids::{Owner, StreamId, StreamKey, Version};
 use domain::record::StreamRecord;
+use domain::resource::ResourceUser;
 use domain::store::{StoreFault, StreamReader, StreamStore, StreamWriter, WriteFault, newest, newest_working};
 
 use super::Table;
@@ -58,6 +59,8 @@ impl StreamStore for Table {
         for (part, stack) in record.parts() {
             writes.push(self.put(stack_item(record, part, &stack.stack_name))?);
         }
+        let user = ResourceUser::Stream(record.key.clone());
+        writes.extend(self.note_uses(&record.owner, &user, &BTreeSet::new(), &record.references())?);
         self.transact(writes).await
     }
 }
@@ -82,6 +85,8 @@ impl StreamWriter for Table {
         for gone in old.difference(&new) {
             writes.push(self.delete(stack_key(gone))?);
         }
+        let user = ResourceUser::Stream(after.key.clone());
+        writes.extend(self.note_uses(&after.owner, &user, &before.references(), &after.references())?);
         self.transact(writes).await
     }
 
@@ -99,6 +104,8 @@ impl StreamWriter for Table {
         for (_, stack) in record.parts() {
             writes.push(self.delete(stack_key(&stack.stack_name))?);
         }
+        let user = ResourceUser::Stream(record.key.clone());
+        writes.extend(self.note_uses(&record.owner, &user, &record.references(), &BTreeSet::new())?);
         self.transact(writes).await
     }
 }
