@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::bench::{Bench, STREAM};
 
-const NAMING: &str = "access_rights: public\ninput:\n  timestamp: $.time\n  rate_limit: slow\npipeline:\n  processors:\n    - dedupe: {key: $.id, cache: seen}\n    - resource: speed\n";
+const NAMING: &str = "access_rights: public\ninput:\n  timestamp: $.time\n  rate_limit: slow\npipeline:\n  processors:\n    - dedupe: {key: $.id, cache: seen}\n    - resource: speed\nmetadata: {team: waste}\nbuffer: {kinesis: {shards: 2}}\n";
 
 async fn with_resources() -> Bench {
     let bench = Bench::with_stream().await;
@@ -24,7 +24,7 @@ async fn what_is_not_there_is_a_fault_where_it_is_named() {
     let bench = Bench::with_stream().await;
     let expected = json!({"linting_errors": [
         "(4,15) rate_limit slow does not exist",
-        "(7,33) cache seen does not exist",
+        "(7,34) cache seen does not exist",
         "(8,17) processor speed does not exist",
     ]});
     for (method, path) in [("POST", "/streams/lint"), ("POST", "/streams/bus-positions"), ("PUT", STREAM), ("PATCH", STREAM)] {
