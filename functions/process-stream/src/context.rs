@@ -15,6 +15,7 @@ use domain::publish::EventPublisher;
 use domain::stats::StatsWriter;
 use domain::store::{Routes, StoreFault};
 use domain::system::System;
+use pipeline::run::Compiled;
 use time::OffsetDateTime;
 
 /// Settings of this function.
@@ -48,7 +49,17 @@ pub struct Context {
     pub stats: Arc<dyn StatsWriter>,
     /// Clock, sleep, chance.
     pub system: Arc<dyn System>,
-    known_routes: Mutex<HashMap<String, (Route, OffsetDateTime)>>,
+    known: Mutex<HashMap<String, Known>>,
+}
+
+/// A raw stream's route, with its processors ready to run.
+#[derive(Clone)]
+pub struct Known {
+    /// Where its records go.
+    pub route: Route,
+    /// What is done with them on the way.
+    pub processors: Option<Arc<Compiled>>,
+    found_at: OffsetDateTime,
 }
 
 impl Context {
@@ -69,21 +80,33 @@ impl Context {
     where
         T: Routes + StatsWriter + 'static,
     {
-        Self { routes: store.clone(), publisher, dead_letters, stats: store, system, known_routes: Mutex::default() }
+        Self { routes: store.clone(), publisher, dead_letters, stats: store, system, known: Mutex::default() }
     }
 
     /// Finds a raw stream's route, from memory within the cache time. One that is missing is looked up every time.
-    pub async fn route(&self, raw_stream: &str) -> Result<Option<Route>, StoreFault> {
+    ///
+    /// Processors are compiled when they change, not when they are looked up again.
+    ///
+    /// # Errors
+    /// The store failed, or the processors do not compile.
+    pub async fn route(&self, raw_stream: &str) -> Result<Option<Known>, StoreFault> {
         let now = self.system.now();
-        let lock = || self.known_routes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((route, _)) = lock().get(raw_stream).filter(|(_, found_at)| now - *found_at < CONFIG_CACHE_TTL) {
-            return Ok(Some(route.clone()));
+        let lock = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = lock().get(raw_stream).cloned();
+        if let Some(known) = known.as_ref().filter(|known| now - known.found_at < CONFIG_CACHE_TTL) {
+            return Ok(Some(known.clone()));
         }
-        let found = self.routes.route(raw_stream).await?;
-        match &found {
-            Some(route) => lock().insert(raw_stream.to_owned(), (route.clone(), now)),
-            None => lock().remove(raw_stream),
+        let Some(route) = self.routes.route(raw_stream).await? else {
+            lock().remove(raw_stream);
+            return Ok(None);
         };
-        Ok(found)
+        let processors = match known {
+            Some(known) if known.route.processors == route.processors => known.processors,
+            _ if route.processors.is_empty() => None,
+            _ => Some(Arc::new(Compiled::new(&route.processors).map_err(StoreFault::new)?)),
+        };
+        let found = Known { route, processors, found_at: now };
+        lock().insert(raw_stream.to_owned(), found.clone());
+        Ok(Some(found))
     }
 }

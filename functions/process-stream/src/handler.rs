@@ -8,7 +8,7 @@ use domain::store::StoreFault;
 use lambda_runtime::{Error, LambdaEvent};
 use telemetry::{InvocationLine, Unit};
 
-use crate::context::Context;
+use crate::context::{Context, Known};
 use crate::event::{KinesisBatch, KinesisRecord, from_milliseconds};
 
 /// Processes a batch. Answers with the sequence number from which it must come again, if it must.
@@ -21,8 +21,8 @@ pub async fn handle(context: &Context, event: LambdaEvent<KinesisBatch>) -> Resu
     let Some(first) = records.first() else { return Ok(KinesisEventResponse::default()) };
     // A mapping reads one stream, so a batch has one source.
     let raw_stream = stream_name(first);
-    let route = match context.route(raw_stream).await {
-        Ok(Some(route)) => route,
+    let Known { route, processors, .. } = match context.route(raw_stream).await {
+        Ok(Some(known)) => known,
         // Nothing is done, so all of it comes again.
         Ok(None) => {
             return Err(refused(context, &event.context.request_id, raw_stream, format!("no stream is known for {raw_stream}").into()));
@@ -31,8 +31,12 @@ pub async fn handle(context: &Context, event: LambdaEvent<KinesisBatch>) -> Resu
     };
 
     let raw: Vec<RawRecord<'_>> = records.iter().map(raw_record).collect();
-    let pipeline =
-        Pipeline { publisher: context.publisher.as_ref(), dead_letters: context.dead_letters.as_ref(), system: context.system.as_ref() };
+    let pipeline = Pipeline {
+        processors: processors.as_deref().map(|processors| processors as _),
+        publisher: context.publisher.as_ref(),
+        dead_letters: context.dead_letters.as_ref(),
+        system: context.system.as_ref(),
+    };
     let deadline = Deadline::before_invocation_end(from_milliseconds(event.context.deadline.into()));
     let report = pipeline.process_batch(&route, &raw, &event.context.request_id, deadline).await;
     let counted = count(context, &route, &report, deadline).await;

@@ -14,6 +14,7 @@ use crate::dead_letter::{DeadLetter, DeadLetters, Reason};
 use crate::ids::IngestId;
 use crate::json_text;
 use crate::limits::{MAX_RECORD_BYTES, MAX_RECORDS_PER_PUT};
+use crate::pipeline::Processor;
 use crate::publish::{Deadline, EventPublisher, Record, put_in_order};
 use crate::record::rfc3339_text;
 use crate::stats::BatchStats;
@@ -42,6 +43,18 @@ pub struct Route {
     /// Under which the stream's stats are kept. Streams from before there were stats have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingest_id: Option<IngestId>,
+    /// What is done with every event.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub processors: Vec<Processor>,
+}
+
+/// Runs the processors of a stream, in their order.
+pub trait Processors: Send + Sync {
+    /// Gives what is left of an event, JSON objects both: nothing when it was dropped, or several.
+    ///
+    /// # Errors
+    /// Which processor failed, and why.
+    fn run(&self, event: &str) -> Result<Vec<String>, Reason>;
 }
 
 /// What became of a batch.
@@ -57,6 +70,8 @@ pub struct BatchReport {
 
 /// What `process_batch` works with.
 pub struct Pipeline<'p> {
+    /// What is done with every event; nothing when there is none.
+    pub processors: Option<&'p dyn Processors>,
     /// Takes the processed events.
     pub publisher: &'p dyn EventPublisher,
     /// Takes what cannot be processed.
@@ -98,7 +113,8 @@ impl Pipeline<'_> {
         deadline: Deadline,
         stats: &mut BatchStats,
     ) -> Option<usize> {
-        let transformed: Vec<Result<Vec<u8>, Reason>> = chunk.iter().map(|record| transform_guarded(record.data)).collect();
+        let transformed: Vec<Result<Vec<Vec<u8>>, Reason>> =
+            chunk.iter().map(|record| transform_guarded(record.data, self.processors)).collect();
         let dead: Vec<(usize, DeadLetter)> = chunk
             .iter()
             .zip(&transformed)
@@ -109,8 +125,9 @@ impl Pipeline<'_> {
             .iter()
             .zip(&transformed)
             .enumerate()
-            .filter_map(|(index, (record, result))| {
-                Some((index, Record { data: result.as_ref().ok()?, partition_key: record.partition_key }))
+            .flat_map(|(index, (record, result))| {
+                let lines = result.as_ref().map_or(&[][..], Vec::as_slice);
+                lines.iter().map(move |line| (index, Record { data: line, partition_key: record.partition_key }))
             })
             .collect();
 
@@ -126,6 +143,12 @@ impl Pipeline<'_> {
         let outcome = ChunkOutcome {
             chunk,
             dead: dead.iter().map(|(index, letter)| (*index, &letter.reason)).collect(),
+            filtered: transformed
+                .iter()
+                .enumerate()
+                .filter(|(_, result)| result.as_ref().is_ok_and(Vec::is_empty))
+                .map(|(index, _)| index)
+                .collect(),
             unkept: kept.err(),
             sent: sizes.zip(results).map(|((index, size), result)| (index, size, result)).collect(),
         };
@@ -148,9 +171,18 @@ impl Pipeline<'_> {
 }
 
 /// A panic in one event is that event's dead letter.
-fn transform_guarded(data: &[u8]) -> Result<Vec<u8>, Reason> {
-    catch_unwind(AssertUnwindSafe(|| transform(data)))
+fn transform_guarded(data: &[u8], processors: Option<&dyn Processors>) -> Result<Vec<Vec<u8>>, Reason> {
+    catch_unwind(AssertUnwindSafe(|| process(data, processors)))
         .unwrap_or_else(|_| Err(Reason { code: "panic".to_owned(), detail: "processing the event panicked".to_owned() }))
+}
+
+/// What is left of an event after the processors, each a line.
+fn process(data: &[u8], processors: Option<&dyn Processors>) -> Result<Vec<Vec<u8>>, Reason> {
+    let line = transform(data)?;
+    let Some(processors) = processors else { return Ok(vec![line]) };
+    let text = std::str::from_utf8(&line).unwrap_or_default();
+    let left = processors.run(text)?;
+    left.into_iter().map(|event| fitting(format!("{event}\n").into_bytes())).collect()
 }
 
 /// One JSON object, compact, and a newline.
@@ -165,6 +197,10 @@ fn transform(data: &[u8]) -> Result<Vec<u8>, Reason> {
     let mut line = Vec::new();
     json_text::compact_into(value.get(), &mut line);
     line.push(b'\n');
+    fitting(line)
+}
+
+fn fitting(line: Vec<u8>) -> Result<Vec<u8>, Reason> {
     if line.len() > MAX_RECORD_BYTES - 256 {
         return Err(Reason { code: "too_large".to_owned(), detail: format!("{} bytes do not fit a Kinesis record", line.len()) });
     }
@@ -189,7 +225,7 @@ mod tests {
     }
 
     fn route() -> Route {
-        Route { processed_stream: "processed".into(), dead_letter_stream: "dead".into(), ingest_id: None }
+        Route { processed_stream: "processed".into(), dead_letter_stream: "dead".into(), ingest_id: None, processors: Vec::new() }
     }
 
     fn run(data: &[String], publisher: &FakePublisher, letters: &FakeDeadLetters, seconds_left: u64) -> BatchReport {
@@ -201,7 +237,7 @@ mod tests {
             .collect();
         let system = FakeSystem::new();
         let deadline = Deadline::before_invocation_end(system.now() + Duration::from_secs(seconds_left));
-        let pipeline = Pipeline { publisher, dead_letters: letters, system: &system };
+        let pipeline = Pipeline { processors: None, publisher, dead_letters: letters, system: &system };
         block_on(pipeline.process_batch(&route(), &records, "request-1", deadline))
     }
 

@@ -255,12 +255,13 @@ impl StreamRecord {
         }
     }
 
-    /// Where its raw events go.
+    /// Where its raw events go, and what is done with them on the way.
     pub fn route(&self) -> Route {
         Route {
             processed_stream: self.resources.processed_stream.clone(),
             dead_letter_stream: self.resources.dead_letter_stream.clone(),
             ingest_id: Some(self.ingest_id.clone()),
+            processors: self.document.pipeline.processors.clone(),
         }
     }
 

@@ -3,12 +3,13 @@
 //! Promises: what compiles here can be kept and run; what does not is named where it stands in the document. Nothing that compiles can reach
 //! the network, the environment or the file system.
 //!
-//! Leaves to others: the shape of documents and the rules between their fields (`millrace-domain`), and running.
+//! Leaves to others: the shape of documents and the rules between their fields (`millrace-domain`), and batches (`process-stream`).
 
 mod checks;
 mod depth;
 pub mod path;
 pub mod program;
+pub mod run;
 pub mod schema;
 mod stdlib;
 

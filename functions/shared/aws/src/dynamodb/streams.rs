@@ -77,6 +77,9 @@ impl StreamWriter for Table {
         if after.last_config_version > before.last_config_version {
             writes.push(self.put_config(after)?);
         }
+        if after.route() != before.route() {
+            writes.push(self.put(source_item(after))?);
+        }
         let old: BTreeSet<&str> = before.parts().map(|(_, stack)| stack.stack_name.as_str()).collect();
         for (part, stack) in after.parts().filter(|(_, stack)| !old.contains(stack.stack_name.as_str())) {
             writes.push(self.put(stack_item(after, part, &stack.stack_name))?);

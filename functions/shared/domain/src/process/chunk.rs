@@ -14,6 +14,8 @@ pub(super) struct ChunkOutcome<'c> {
     pub(super) chunk: &'c [RawRecord<'c>],
     /// The places of dead letters, with their reasons.
     pub(super) dead: Vec<(usize, &'c Reason)>,
+    /// The places of records of which nothing was left.
+    pub(super) filtered: Vec<usize>,
     /// Why they are not known to be kept, if so.
     pub(super) unkept: Option<RetryReason>,
     /// The places of events that were sent, with their sizes and what came of them.
@@ -40,7 +42,8 @@ impl ChunkOutcome<'_> {
         self.chunk[..done].iter().for_each(|record| stats.count_event(record.data.len(), record.arrived_at, now));
 
         let counters = &mut stats.counters;
-        counters.forwarded += self.sent.iter().filter(|(index, _, _)| *index < done).count() as u64;
+        counters.forwarded += self.sent.chunk_by(|one, next| one.0 == next.0).filter(|of_one| of_one[0].0 < done).count() as u64;
+        counters.filtered += self.filtered.iter().filter(|index| **index < done).count() as u64;
         counters.dead_lettered += self.dead.iter().filter(|(index, _)| *index < done).count() as u64;
         for (_, size, _) in self.sent.iter().filter(|(_, _, result)| result.is_ok()) {
             counters.sent += 1;

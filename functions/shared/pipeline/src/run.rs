@@ -1,0 +1,256 @@
+//! A stream's processors, compiled and run.
+//!
+//! `dedupe`, `rate_limit` and `resource` are not run yet: an event passes them as it is.
+
+use std::cell::RefCell;
+
+use domain::dead_letter::Reason;
+use domain::pipeline::Processor;
+use domain::process::Processors;
+use vrl::compiler::runtime::{Runtime, Terminate};
+use vrl::compiler::{TargetValue, TimeZone};
+use vrl::value::{KeyString, ObjectMap, Secrets, Value};
+
+use crate::program::{EventType, Program, Purpose};
+use crate::schema::Schema;
+
+/// Events that one event may become. Ours: with 700 KiB an event, more would not fit an invocation's memory.
+const MAX_FAN_OUT: usize = 1_000;
+
+/// The longest detail of a failure, in characters.
+const MAX_DETAIL: usize = 500;
+
+thread_local! {
+    /// Kept, so that its memory is.
+    static RUNTIME: RefCell<Runtime> = RefCell::default();
+}
+
+/// The processors of one config, ready to run.
+#[derive(Debug)]
+pub struct Compiled {
+    steps: Vec<Step>,
+}
+
+#[derive(Debug)]
+struct Step {
+    /// How a failure names it: `pipeline.processors[0].mapping`.
+    path: String,
+    action: Action,
+}
+
+#[derive(Debug)]
+enum Action {
+    Mapping(Program),
+    Filter(Program),
+    Validate(Schema),
+    Flatten(String),
+    Pass,
+}
+
+impl Compiled {
+    /// Compiles processors, once for a config.
+    ///
+    /// # Errors
+    /// The first that does not compile, which a document that was checked does not have.
+    pub fn new(processors: &[Processor]) -> Result<Self, String> {
+        let mut event = EventType::default();
+        let mut steps = Vec::with_capacity(processors.len());
+        for (index, processor) in processors.iter().enumerate() {
+            let (name, action) = compile(processor, &mut event).map_err(|fault| format!("pipeline.processors[{index}]: {fault}"))?;
+            steps.push(Step { path: format!("pipeline.processors[{index}].{name}"), action });
+        }
+        Ok(Self { steps })
+    }
+}
+
+fn compile(processor: &Processor, event: &mut EventType) -> Result<(&'static str, Action), String> {
+    let program = |source: &str, purpose, event: &EventType| {
+        let compiled = Program::compile(source, purpose, event);
+        compiled.map_err(|found| found.first().map_or_else(String::new, |found| found.message.clone()))
+    };
+    Ok(match processor {
+        Processor::Mapping(source) => {
+            let compiled = program(source.as_str(), Purpose::Mapping, event)?;
+            *event = compiled.event_after();
+            ("mapping", Action::Mapping(compiled))
+        }
+        Processor::Filter(source) => ("filter", Action::Filter(program(source.as_str(), Purpose::Filter, event)?)),
+        Processor::Validate(validate) => {
+            let compiled = Schema::compile(validate.schema.clone());
+            let first = |found: Vec<crate::schema::SchemaFault>| found.first().map_or_else(String::new, |found| found.message.clone());
+            ("validate", Action::Validate(compiled.map_err(first)?))
+        }
+        Processor::Flatten(flatten) => {
+            *event = EventType::default();
+            ("flatten", Action::Flatten(flatten.separator.clone()))
+        }
+        Processor::Resource(_) => {
+            *event = EventType::default();
+            ("resource", Action::Pass)
+        }
+        Processor::Dedupe(_) => ("dedupe", Action::Pass),
+        Processor::RateLimit(_) => ("rate_limit", Action::Pass),
+    })
+}
+
+impl Processors for Compiled {
+    fn run(&self, event: &str) -> Result<Vec<String>, Reason> {
+        let event: Value = serde_json::from_str(event).map_err(|error| failure("undecodable", error.to_string()))?;
+        let mut events = vec![event];
+        for step in &self.steps {
+            let mut left = Vec::with_capacity(events.len());
+            for event in events {
+                let given = step.action.apply(event).map_err(|(code, detail)| failure(code, format!("{}: {detail}", step.path)))?;
+                left.extend(given);
+                if left.len() > MAX_FAN_OUT {
+                    return Err(failure("fan_out", format!("{}: expected at most {MAX_FAN_OUT} events out of one", step.path)));
+                }
+            }
+            events = left;
+        }
+        events.iter().map(|event| serde_json::to_string(event).map_err(|error| failure("unwritable", error.to_string()))).collect()
+    }
+}
+
+fn failure(code: &str, detail: String) -> Reason {
+    Reason { code: code.to_owned(), detail: detail.chars().take(MAX_DETAIL).collect() }
+}
+
+/// What a processor makes of an event, or the code and the words of its failure.
+type Given = Result<Vec<Value>, (&'static str, String)>;
+
+impl Action {
+    fn apply(&self, event: Value) -> Given {
+        match self {
+            Self::Mapping(program) => map(program, event),
+            Self::Filter(program) => filter(program, event),
+            Self::Validate(schema) => validate(schema, event),
+            Self::Flatten(separator) => {
+                let mut flat = ObjectMap::new();
+                flatten(String::new(), event, separator, &mut flat);
+                Ok(vec![Value::Object(flat)])
+            }
+            Self::Pass => Ok(vec![event]),
+        }
+    }
+}
+
+fn run(program: &Program, event: Value) -> (Result<Value, Terminate>, Value) {
+    let mut target = TargetValue { value: event, metadata: Value::Object(ObjectMap::new()), secrets: Secrets::new() };
+    let result = RUNTIME.with_borrow_mut(|runtime| {
+        let result = runtime.resolve(&mut target, program.compiled(), &TimeZone::default());
+        runtime.clear();
+        result
+    });
+    (result, target.value)
+}
+
+fn map(program: &Program, event: Value) -> Given {
+    match run(program, event) {
+        (Ok(_), Value::Object(event)) => Ok(vec![Value::Object(event)]),
+        (Ok(_), Value::Array(events)) => match events.iter().position(|event| !event.is_object()) {
+            None => Ok(events),
+            Some(index) => Err(("mapping", format!("expected a list of objects, got {} at {index}", events[index].kind()))),
+        },
+        (Ok(_), other) => Err(("mapping", format!("expected an object or a list of them, got {}", other.kind()))),
+        (Err(Terminate::Abort(_)), _) => Ok(Vec::new()),
+        (Err(Terminate::Error(error)), _) => Err(("mapping", error.to_string())),
+    }
+}
+
+fn filter(program: &Program, event: Value) -> Given {
+    match run(program, event) {
+        (Ok(Value::Boolean(true)), event) => Ok(vec![event]),
+        (Ok(Value::Boolean(false)) | Err(Terminate::Abort(_)), _) => Ok(Vec::new()),
+        (Ok(other), _) => Err(("filter", format!("expected true or false, got {}", other.kind()))),
+        (Err(Terminate::Error(error)), _) => Err(("filter", error.to_string())),
+    }
+}
+
+fn validate(schema: &Schema, event: Value) -> Given {
+    let json: serde_json::Value = event.clone().try_into().map_err(|error| ("validate", format!("{error}")))?;
+    match schema.validator().iter_errors(&json).next() {
+        None => Ok(vec![event]),
+        Some(error) => Err(("validate", format!("{}: {error}", error.instance_path()))),
+    }
+}
+
+/// Lists keep their place; what is within them is not touched. An empty object stays as it is.
+fn flatten(prefix: String, value: Value, separator: &str, flat: &mut ObjectMap) {
+    match value {
+        Value::Object(members) if !members.is_empty() || prefix.is_empty() => {
+            for (name, member) in members {
+                let path = if prefix.is_empty() { name.to_string() } else { format!("{prefix}{separator}{name}") };
+                flatten(path, member, separator, flat);
+            }
+        }
+        other => {
+            flat.insert(KeyString::from(prefix), other);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn run(processors: serde_json::Value, event: &str) -> Result<Vec<String>, Reason> {
+        let processors: Vec<Processor> = serde_json::from_value(processors).unwrap();
+        Compiled::new(&processors).unwrap().run(event)
+    }
+
+    fn left(processors: serde_json::Value, event: &str) -> Vec<String> {
+        run(processors, event).unwrap()
+    }
+
+    #[test]
+    fn processors_run_in_their_order() {
+        let processors = json!([{"mapping": ".speed_ms = to_float!(.kmh) / 3.6"}, {"filter": ".speed_ms > 5"}]);
+        assert_eq!(left(processors.clone(), r#"{"kmh":36}"#), [r#"{"kmh":36,"speed_ms":10.0}"#]);
+        assert!(left(processors.clone(), r#"{"kmh":3.6}"#).is_empty());
+        let failed = run(processors, r#"{"kmh":"fast"}"#).unwrap_err();
+        assert_eq!(failed.code, "mapping");
+        assert!(failed.detail.starts_with("pipeline.processors[0].mapping: function call error for \"to_float\""), "{}", failed.detail);
+    }
+
+    #[test]
+    fn a_mapping_drops_by_abort_and_fans_out_by_a_list() {
+        assert!(left(json!([{"mapping": "if .test == true { abort }"}]), r#"{"test":true}"#).is_empty());
+        assert_eq!(left(json!([{"mapping": "if .test == true { abort }"}]), r#"{"a":1}"#), [r#"{"a":1}"#]);
+        let fan = json!([{"mapping": ". = [{\"n\": 1}, {\"n\": 2}]"}, {"mapping": ".m = .n"}]);
+        assert_eq!(left(fan, "{}"), [r#"{"m":1,"n":1}"#, r#"{"m":2,"n":2}"#]);
+        assert_eq!(run(json!([{"mapping": ". = .list"}]), r#"{"list":[1]}"#).unwrap_err().code, "mapping");
+        assert!(left(json!([{"mapping": ". = []"}]), "{}").is_empty());
+    }
+
+    #[test]
+    fn bento_s_uppercase_stream_runs_in_our_terms() {
+        assert_eq!(left(json!([{"mapping": ".text = upcase!(.text)"}]), r#"{"text":"hello"}"#), [r#"{"text":"HELLO"}"#]);
+    }
+
+    #[test]
+    fn what_does_not_match_a_schema_fails_with_its_place() {
+        let processors = json!([{"validate": {"schema": {"properties": {"n": {"type": "integer"}}, "required": ["n"]}}}]);
+        assert_eq!(left(processors.clone(), r#"{"n":1}"#), [r#"{"n":1}"#]);
+        let failed = run(processors, r#"{"n":"x"}"#).unwrap_err();
+        assert_eq!(
+            (failed.code.as_str(), failed.detail.as_str()),
+            ("validate", r#"pipeline.processors[0].validate: /n: "x" is not of type "integer""#)
+        );
+    }
+
+    #[test]
+    fn nested_objects_become_one_level() {
+        let event = r#"{"a":{"b":{"c":1}},"d":[{"e":1}],"f":{}}"#;
+        assert_eq!(left(json!([{"flatten": {}}]), event), [r#"{"a_b_c":1,"d":[{"e":1}],"f":{}}"#]);
+        assert_eq!(left(json!([{"flatten": {"separator": "."}}]), "{}"), ["{}"]);
+    }
+
+    #[test]
+    fn an_event_becomes_so_many_at_most() {
+        let list = vec!["{}"; MAX_FAN_OUT + 1].join(",");
+        let failed = run(json!([{"mapping": ". = array!(.list)"}]), &format!("{{\"list\":[{list}]}}")).unwrap_err();
+        assert_eq!(failed.code, "fan_out");
+    }
+}
