@@ -14,6 +14,7 @@ mod harness;
 mod history;
 mod ingest;
 mod ingest_limits;
+mod pipeline;
 mod resources;
 mod sinks;
 mod stats;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::lifecycle::Status;
 use domain::record::{SinkRecord, StreamRecord, rfc3339_text};
-use domain::stats::{Counters, Histogram, LastError, Stats};
+use domain::stats::{COUNTED_PROCESSORS, Counters, Histogram, LastError, ProcessorCounters, Stats};
 use serde::Serialize;
 
 /// What a stream has done since it was made. Requests that ingest refused are not in it.
@@ -43,10 +43,20 @@ pub struct PipelineStatsOut {
     latency_ms: LatencyOut,
     /// How long the newest event of the last batch had lain on the raw stream when that batch ended, in milliseconds.
     iterator_age_ms: Option<u64>,
-    /// Each processor's own, by its name. None counts yet.
-    #[schema(value_type = Object)]
-    processors: BTreeMap<String, serde_json::Value>,
+    /// Each processor's own, by its place and name: `0.mapping`. The first 40 are counted.
+    processors: BTreeMap<String, ProcessorStatsOut>,
     last_error: Option<LastErrorOut>,
+}
+
+/// What a processor has done, as often as it did: an event that came again is counted again.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct ProcessorStatsOut {
+    /// Events that it was given.
+    received: u64,
+    /// Events that it gave on.
+    sent: u64,
+    /// Events that it failed on; they became dead letters.
+    failed: u64,
 }
 
 /// Milliseconds from an event's arrival on the raw stream until the pipeline was done with it, over all events counted.
@@ -108,7 +118,8 @@ impl StatsOut {
     /// A stream and what was counted of it; nothing when it is from before there were stats.
     pub fn new(record: &StreamRecord, stats: Option<&Stats>) -> Self {
         let uncounted = Stats::begun(record.created_at);
-        let Stats { counters, latency, last_event_at, last_error, iterator_age, since, updated_at } = stats.unwrap_or(&uncounted);
+        let Stats { counters, processors, latency, last_event_at, last_error, iterator_age, since, updated_at } =
+            stats.unwrap_or(&uncounted);
         let Counters { received, received_bytes, forwarded, filtered, dead_lettered, sent, sent_bytes, letters_sent } = *counters;
         Self {
             input: InputStatsOut { received, received_bytes, last_event_at: last_event_at.map(rfc3339_text) },
@@ -118,7 +129,7 @@ impl StatsOut {
                 dead_lettered,
                 latency_ms: LatencyOut::new(latency),
                 iterator_age_ms: iterator_age.map(milliseconds),
-                processors: BTreeMap::new(),
+                processors: processor_stats(record, processors),
                 last_error: last_error.as_ref().map(LastErrorOut::new),
             },
             output: OutputStatsOut {
@@ -130,6 +141,16 @@ impl StatsOut {
             updated_at: updated_at.map(rfc3339_text),
         }
     }
+}
+
+/// The counters of the processors that the stream has now.
+fn processor_stats(record: &StreamRecord, counted: &[ProcessorCounters]) -> BTreeMap<String, ProcessorStatsOut> {
+    let processors = record.document.pipeline.processors.iter().enumerate().take(COUNTED_PROCESSORS);
+    let own = processors.map(|(index, processor)| {
+        let ProcessorCounters { received, sent, failed } = counted.get(index).copied().unwrap_or_default();
+        (format!("{index}.{}", processor.name()), ProcessorStatsOut { received, sent, failed })
+    });
+    own.collect()
 }
 
 impl LatencyOut {

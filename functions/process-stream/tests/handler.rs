@@ -338,3 +338,33 @@ async fn a_stream_that_was_removed_meanwhile_gets_no_new_stats() {
     assert_eq!(bench.send(&batch()).await.unwrap(), all_done(), "its route is remembered");
     assert_eq!(bench.store.stats.stored(&record.ingest_id), None);
 }
+
+#[tokio::test]
+async fn processors_run_as_the_config_says_and_follow_within_the_cache_time() {
+    let bench = Bench::new();
+    let key = active_stream("refuse-trucks", "1", "waste").key;
+    let declare = async |processors: Value| {
+        let before = bench.store.stored(&key).unwrap();
+        let mut after = before.clone();
+        after.document.pipeline = serde_json::from_value(json!({"processors": processors})).unwrap();
+        after.revision += 1;
+        bench.store.replace(&before, &after).await.unwrap();
+    };
+    declare(json!([{"mapping": ".truck = upcase!(.truck)"}, {"filter": ".litres != 120"}])).await;
+    let answer = bench.send(&batch()).await.unwrap();
+    assert_eq!(answer, json!({"batchItemFailures": []}));
+    let trucks = |lines: Vec<(String, String)>| {
+        let truck = |(line, _): &(String, String)| serde_json::from_str::<Value>(line).unwrap()["truck"].as_str().unwrap().to_owned();
+        lines.iter().map(truck).collect::<Vec<_>>()
+    };
+    assert_eq!(trucks(bench.forwarded()), ["RUBBISH 17", "GLASS 3 Ø"]);
+    let counters = bench.stats().counters;
+    assert_eq!((counters.received, counters.forwarded, counters.filtered), (3, 2, 1));
+
+    declare(json!([{"mapping": ".truck = to_int!(.truck)"}])).await;
+    bench.system.advance(CONFIG_CACHE_TTL);
+    bench.send(&batch()).await.unwrap();
+    let letters = bench.letters.stored(DEAD_LETTERS);
+    assert_eq!((letters.len(), letters[0].reason.code.as_str()), (3, "mapping"));
+    assert!(letters[0].reason.detail.starts_with("pipeline.processors[0].mapping: "), "{}", letters[0].reason.detail);
+}

@@ -39,6 +39,21 @@ pub enum Processor {
     Resource(ResourceId),
 }
 
+impl Processor {
+    /// Its name, as it stands in the document.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Mapping(_) => "mapping",
+            Self::Filter(_) => "filter",
+            Self::Validate(_) => "validate",
+            Self::Flatten(_) => "flatten",
+            Self::Dedupe(_) => "dedupe",
+            Self::RateLimit(_) => "rate_limit",
+            Self::Resource(_) => "resource",
+        }
+    }
+}
+
 /// A program in VRL (<https://vrl.dev>) as it was written. `millrace-pipeline` says whether it compiles.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(transparent)]

@@ -17,7 +17,7 @@ use crate::limits::{MAX_RECORD_BYTES, MAX_RECORDS_PER_PUT};
 use crate::pipeline::Processor;
 use crate::publish::{Deadline, EventPublisher, Record, put_in_order};
 use crate::record::rfc3339_text;
-use crate::stats::BatchStats;
+use crate::stats::{BatchStats, COUNTED_PROCESSORS, ProcessorCounters};
 use crate::system::System;
 
 /// One record of the raw stream.
@@ -50,11 +50,11 @@ pub struct Route {
 
 /// Runs the processors of a stream, in their order.
 pub trait Processors: Send + Sync {
-    /// Gives what is left of an event, JSON objects both: nothing when it was dropped, or several.
+    /// Gives what is left of an event, JSON objects both: nothing when it was dropped, or several. Counts what each processor did.
     ///
     /// # Errors
     /// Which processor failed, and why.
-    fn run(&self, event: &str) -> Result<Vec<String>, Reason>;
+    fn run(&self, event: &str, counts: &mut [ProcessorCounters]) -> Result<Vec<String>, Reason>;
 }
 
 /// What became of a batch.
@@ -85,6 +85,7 @@ impl Pipeline<'_> {
     /// records after it would only be done twice.
     pub async fn process_batch(&self, route: &Route, records: &[RawRecord<'_>], request_id: &str, deadline: Deadline) -> BatchReport {
         let mut report = BatchReport { read: records.len(), stats: BatchStats::begun(self.system.now()), resume_at: None };
+        report.stats.processors = vec![ProcessorCounters::default(); route.processors.len().min(COUNTED_PROCESSORS)];
         for (nth, chunk) in records.chunks(MAX_RECORDS_PER_PUT).enumerate() {
             let start = nth * MAX_RECORDS_PER_PUT;
             if deadline.is_past(self.system.now()) {
@@ -114,7 +115,7 @@ impl Pipeline<'_> {
         stats: &mut BatchStats,
     ) -> Option<usize> {
         let transformed: Vec<Result<Vec<Vec<u8>>, Reason>> =
-            chunk.iter().map(|record| transform_guarded(record.data, self.processors)).collect();
+            chunk.iter().map(|record| transform_guarded(record.data, self.processors, &mut stats.processors)).collect();
         let dead: Vec<(usize, DeadLetter)> = chunk
             .iter()
             .zip(&transformed)
@@ -171,17 +172,17 @@ impl Pipeline<'_> {
 }
 
 /// A panic in one event is that event's dead letter.
-fn transform_guarded(data: &[u8], processors: Option<&dyn Processors>) -> Result<Vec<Vec<u8>>, Reason> {
-    catch_unwind(AssertUnwindSafe(|| process(data, processors)))
+fn transform_guarded(data: &[u8], processors: Option<&dyn Processors>, counts: &mut [ProcessorCounters]) -> Result<Vec<Vec<u8>>, Reason> {
+    catch_unwind(AssertUnwindSafe(|| process(data, processors, counts)))
         .unwrap_or_else(|_| Err(Reason { code: "panic".to_owned(), detail: "processing the event panicked".to_owned() }))
 }
 
 /// What is left of an event after the processors, each a line.
-fn process(data: &[u8], processors: Option<&dyn Processors>) -> Result<Vec<Vec<u8>>, Reason> {
+fn process(data: &[u8], processors: Option<&dyn Processors>, counts: &mut [ProcessorCounters]) -> Result<Vec<Vec<u8>>, Reason> {
     let line = transform(data)?;
     let Some(processors) = processors else { return Ok(vec![line]) };
     let text = std::str::from_utf8(&line).unwrap_or_default();
-    let left = processors.run(text)?;
+    let left = processors.run(text, counts)?;
     left.into_iter().map(|event| fitting(format!("{event}\n").into_bytes())).collect()
 }
 

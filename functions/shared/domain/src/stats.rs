@@ -60,6 +60,32 @@ impl Counters {
     }
 }
 
+/// What a processor has done, as often as it did: an event that comes again is counted again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ProcessorCounters {
+    /// Events that it was given.
+    pub received: u64,
+    /// Events that it gave on.
+    pub sent: u64,
+    /// Events that it failed on.
+    pub failed: u64,
+}
+
+/// Processors that are counted, from the first one on: what one write can hold.
+pub const COUNTED_PROCESSORS: usize = 40;
+
+/// Adds up, processor by processor.
+fn add_processors(sum: &mut Vec<ProcessorCounters>, more: &[ProcessorCounters]) {
+    if sum.len() < more.len() {
+        sum.resize(more.len(), ProcessorCounters::default());
+    }
+    for (sum, ProcessorCounters { received, sent, failed }) in sum.iter_mut().zip(more) {
+        sum.received += received;
+        sum.sent += sent;
+        sum.failed += failed;
+    }
+}
+
 /// Why an event, or a batch, did not go on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastError {
@@ -84,6 +110,8 @@ impl LastError {
 pub struct BatchStats {
     /// What it counts.
     pub counters: Counters,
+    /// What each processor did, in their order.
+    pub processors: Vec<ProcessorCounters>,
     /// From an event's arrival on the raw stream until the pipeline was done with it.
     pub latency: Histogram,
     /// When the newest event that is done arrived.
@@ -101,6 +129,7 @@ impl BatchStats {
     pub fn begun(at: OffsetDateTime) -> Self {
         Self {
             counters: Counters::default(),
+            processors: Vec::new(),
             latency: Histogram::default(),
             last_event_at: None,
             last_error: None,
@@ -134,6 +163,8 @@ fn since(earlier: OffsetDateTime, now: OffsetDateTime) -> Duration {
 pub struct Stats {
     /// What was counted.
     pub counters: Counters,
+    /// What each processor did, in their order.
+    pub processors: Vec<ProcessorCounters>,
     /// How long events took.
     pub latency: Histogram,
     /// When the newest event of the last batch arrived.
@@ -153,6 +184,7 @@ impl Stats {
     pub fn begun(since: OffsetDateTime) -> Self {
         Self {
             counters: Counters::default(),
+            processors: Vec::new(),
             latency: Histogram::default(),
             last_event_at: None,
             last_error: None,
@@ -164,8 +196,9 @@ impl Stats {
 
     /// Adds a batch. What was last seen is overwritten, so of two batches at once (two shards) the one that is written later stays.
     pub fn add(&mut self, batch: &BatchStats) {
-        let BatchStats { counters, latency, last_event_at, last_error, iterator_age, ended_at } = batch;
+        let BatchStats { counters, processors, latency, last_event_at, last_error, iterator_age, ended_at } = batch;
         self.counters.add(counters);
+        add_processors(&mut self.processors, processors);
         self.latency.add(latency);
         self.last_event_at = last_event_at.or(self.last_event_at);
         self.last_error = last_error.clone().or(self.last_error.take());

@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use domain::dead_letter::Reason;
 use domain::pipeline::Processor;
 use domain::process::Processors;
+use domain::stats::ProcessorCounters;
 use vrl::compiler::runtime::{Runtime, Terminate};
 use vrl::compiler::{TargetValue, TimeZone};
 use vrl::value::{KeyString, ObjectMap, Secrets, Value};
@@ -56,14 +57,15 @@ impl Compiled {
         let mut event = EventType::default();
         let mut steps = Vec::with_capacity(processors.len());
         for (index, processor) in processors.iter().enumerate() {
-            let (name, action) = compile(processor, &mut event).map_err(|fault| format!("pipeline.processors[{index}]: {fault}"))?;
-            steps.push(Step { path: format!("pipeline.processors[{index}].{name}"), action });
+            let path = format!("pipeline.processors[{index}].{}", processor.name());
+            let action = compile(processor, &mut event).map_err(|fault| format!("{path}: {fault}"))?;
+            steps.push(Step { path, action });
         }
         Ok(Self { steps })
     }
 }
 
-fn compile(processor: &Processor, event: &mut EventType) -> Result<(&'static str, Action), String> {
+fn compile(processor: &Processor, event: &mut EventType) -> Result<Action, String> {
     let program = |source: &str, purpose, event: &EventType| {
         let compiled = Program::compile(source, purpose, event);
         compiled.map_err(|found| found.first().map_or_else(String::new, |found| found.message.clone()))
@@ -72,35 +74,42 @@ fn compile(processor: &Processor, event: &mut EventType) -> Result<(&'static str
         Processor::Mapping(source) => {
             let compiled = program(source.as_str(), Purpose::Mapping, event)?;
             *event = compiled.event_after();
-            ("mapping", Action::Mapping(compiled))
+            Action::Mapping(compiled)
         }
-        Processor::Filter(source) => ("filter", Action::Filter(program(source.as_str(), Purpose::Filter, event)?)),
+        Processor::Filter(source) => Action::Filter(program(source.as_str(), Purpose::Filter, event)?),
         Processor::Validate(validate) => {
             let compiled = Schema::compile(validate.schema.clone());
             let first = |found: Vec<crate::schema::SchemaFault>| found.first().map_or_else(String::new, |found| found.message.clone());
-            ("validate", Action::Validate(compiled.map_err(first)?))
+            Action::Validate(compiled.map_err(first)?)
         }
         Processor::Flatten(flatten) => {
             *event = EventType::default();
-            ("flatten", Action::Flatten(flatten.separator.clone()))
+            Action::Flatten(flatten.separator.clone())
         }
         Processor::Resource(_) => {
             *event = EventType::default();
-            ("resource", Action::Pass)
+            Action::Pass
         }
-        Processor::Dedupe(_) => ("dedupe", Action::Pass),
-        Processor::RateLimit(_) => ("rate_limit", Action::Pass),
+        Processor::Dedupe(_) => Action::Pass,
+        Processor::RateLimit(_) => Action::Pass,
     })
 }
 
 impl Processors for Compiled {
-    fn run(&self, event: &str) -> Result<Vec<String>, Reason> {
+    fn run(&self, event: &str, counts: &mut [ProcessorCounters]) -> Result<Vec<String>, Reason> {
         let event: Value = serde_json::from_str(event).map_err(|error| failure("undecodable", error.to_string()))?;
         let mut events = vec![event];
-        for step in &self.steps {
+        let mut uncounted = ProcessorCounters::default();
+        for (index, step) in self.steps.iter().enumerate() {
+            let count = counts.get_mut(index).unwrap_or(&mut uncounted);
             let mut left = Vec::with_capacity(events.len());
             for event in events {
-                let given = step.action.apply(event).map_err(|(code, detail)| failure(code, format!("{}: {detail}", step.path)))?;
+                count.received += 1;
+                let given = step.action.apply(event).map_err(|(code, detail)| {
+                    count.failed += 1;
+                    failure(code, format!("{}: {detail}", step.path))
+                })?;
+                count.sent += given.len() as u64;
                 left.extend(given);
                 if left.len() > MAX_FAN_OUT {
                     return Err(failure("fan_out", format!("{}: expected at most {MAX_FAN_OUT} events out of one", step.path)));
@@ -197,7 +206,7 @@ mod tests {
 
     fn run(processors: serde_json::Value, event: &str) -> Result<Vec<String>, Reason> {
         let processors: Vec<Processor> = serde_json::from_value(processors).unwrap();
-        Compiled::new(&processors).unwrap().run(event)
+        Compiled::new(&processors).unwrap().run(event, &mut [])
     }
 
     fn left(processors: serde_json::Value, event: &str) -> Vec<String> {
@@ -227,6 +236,18 @@ mod tests {
     #[test]
     fn bento_s_uppercase_stream_runs_in_our_terms() {
         assert_eq!(left(json!([{"mapping": ".text = upcase!(.text)"}]), r#"{"text":"hello"}"#), [r#"{"text":"HELLO"}"#]);
+    }
+
+    #[test]
+    fn what_each_processor_did_is_counted() {
+        let processors = json!([{"mapping": ". = array!(.list)"}, {"filter": "exists(.a)"}, {"mapping": ".a = to_int!(.a)"}]);
+        let processors: Vec<Processor> = serde_json::from_value(processors).unwrap();
+        let compiled = Compiled::new(&processors).unwrap();
+        let mut counts = [ProcessorCounters::default(); 3];
+        compiled.run(r#"{"list":[{"a":1},{"b":1}]}"#, &mut counts).unwrap();
+        compiled.run(r#"{"list":[{"a":"x"}]}"#, &mut counts).unwrap_err();
+        let shown = counts.map(|count| (count.received, count.sent, count.failed));
+        assert_eq!(shown, [(2, 3, 0), (3, 2, 0), (2, 1, 1)]);
     }
 
     #[test]

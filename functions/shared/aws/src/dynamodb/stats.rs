@@ -1,6 +1,6 @@
 //! The stats of streams: one item each, made with the stream and removed with it.
 //!
-//! Counters are numbers of their own in the item, since `ADD` takes no nested ones. Those of a processor would be more of them.
+//! Counters are numbers of their own in the item, since `ADD` takes no nested ones; those of a processor begin with its place.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,7 +11,9 @@ use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use domain::ids::IngestId;
 use domain::record::{StreamRecord, rfc3339_text};
-use domain::stats::{BUCKETS, BatchStats, Counters, Histogram, LastError, Stats, StatsReader, StatsWriter};
+use domain::stats::{
+    BUCKETS, BatchStats, COUNTED_PROCESSORS, Counters, Histogram, LastError, ProcessorCounters, Stats, StatsReader, StatsWriter,
+};
 use domain::store::{StoreFault, WriteFault};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -84,6 +86,12 @@ fn named(counters: &mut Counters) -> [(&'static str, &mut u64); 8] {
     ]
 }
 
+/// The counters of a processor by the names of their attributes, which are short: there can be many.
+fn named_of(index: usize, counters: &mut ProcessorCounters) -> [(String, &mut u64); 3] {
+    let ProcessorCounters { received, sent, failed } = counters;
+    [(format!("p{index}r"), received), (format!("p{index}s"), sent), (format!("p{index}f"), failed)]
+}
+
 /// Short, so that an item with every bucket in it still costs little to write.
 fn bucket_name(bucket: usize) -> String {
     format!("l{bucket}")
@@ -112,6 +120,12 @@ impl Update {
         let mut counters = batch.counters;
         for (name, count) in named(&mut counters).into_iter().filter(|(_, count)| **count > 0) {
             update.add(name, *count);
+        }
+        for (index, counters) in batch.processors.iter().enumerate() {
+            let mut counters = *counters;
+            for (name, count) in named_of(index, &mut counters).into_iter().filter(|(_, count)| **count > 0) {
+                update.add(&name, *count);
+            }
         }
         for (bucket, count) in batch.latency.buckets() {
             update.add(&bucket_name(bucket), count);
@@ -148,6 +162,17 @@ fn stats(item: &Item) -> Result<Stats, StoreFault> {
     for (name, counted) in named(&mut counters) {
         *counted = count(item, name)?.unwrap_or(0);
     }
+    let mut processors = Vec::new();
+    for index in 0..COUNTED_PROCESSORS {
+        let mut counters = ProcessorCounters::default();
+        for (name, counted) in named_of(index, &mut counters) {
+            *counted = count(item, &name)?.unwrap_or(0);
+        }
+        processors.push(counters);
+    }
+    while processors.last().is_some_and(|counters| *counters == ProcessorCounters::default()) {
+        processors.pop();
+    }
     let mut latency = Histogram::default();
     for bucket in 0..BUCKETS {
         latency.add_to_bucket(bucket, count(item, &bucket_name(bucket))?.unwrap_or(0));
@@ -155,6 +180,7 @@ fn stats(item: &Item) -> Result<Stats, StoreFault> {
     let last_error: Option<LastError> = item.get(LAST_ERROR).map(|_| parsed(item, LAST_ERROR)).transpose()?;
     Ok(Stats {
         counters,
+        processors,
         latency,
         last_event_at: time(item, LAST_EVENT_AT)?,
         last_error,
@@ -199,6 +225,8 @@ mod tests {
         }
         batch.counters =
             Counters { forwarded: 2, dead_lettered: 1, sent: 3, sent_bytes: 24, letters_sent: 1, filtered: 0, ..batch.counters };
+        batch.processors =
+            vec![ProcessorCounters { received: 3, sent: 2, failed: 1 }, ProcessorCounters { received: 2, sent: 2, failed: 0 }];
         batch.last_error = Some(LastError::new(START, &Reason { code: "undecodable".into(), detail: "not JSON".into() }));
         batch.end(Some(START), START + Duration::from_millis(2_500));
         batch
@@ -250,9 +278,10 @@ mod tests {
         let mut batch = batch();
         (0..BUCKETS).for_each(|bucket| batch.latency.add_to_bucket(bucket, 1));
         batch.counters.filtered = 1;
+        batch.processors = vec![ProcessorCounters { received: 1, sent: 1, failed: 1 }; COUNTED_PROCESSORS];
         // <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>: 4 KB.
         let update = Update::of(&batch).unwrap();
-        assert_eq!(update.add.len(), BUCKETS + 8);
+        assert_eq!(update.add.len(), BUCKETS + 8 + 3 * COUNTED_PROCESSORS);
         assert!(update.expression().len() < 4_096, "{}", update.expression().len());
     }
 

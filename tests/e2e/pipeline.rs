@@ -1,0 +1,60 @@
+//! Processors: what a document says is what happens to events.
+
+use serde_json::json;
+
+use crate::harness::{Client, poll};
+
+#[tokio::test]
+async fn events_go_through_the_processors_and_follow_when_they_change() {
+    let client = Client::new();
+    let document = json!({
+        "input": {"timestamp": "$.time"},
+        "pipeline": {"processors": [
+            {"mapping": ".text = upcase!(.text)"},
+            {"filter": ".text != \"SECRET\""},
+            {"validate": {"schema": {"required": ["n"]}}},
+            {"flatten": {}},
+        ]},
+    });
+    let stream = client.create_stream_with_sink("processors", &document).await;
+    let time = "2026-01-05T08:00:00Z";
+    let events = json!([
+        {"time": time, "text": "hello", "n": 1, "a": {"b": 2}},
+        {"time": time, "text": "secret", "n": 2},
+        {"time": time, "text": "no number"},
+        {"time": time, "text": 7, "n": 4},
+        {"time": time, "text": "world", "n": 5},
+    ]);
+    client.post(&format!("{stream}/events"), &events).await.expect(200);
+    let mut values = Vec::new();
+    poll(async || {
+        let answer = client.get(&format!("{stream}/events?from_date=2026-01-05&to_date=2026-01-05")).await.expect(200).json();
+        values = answer["values"].as_array().unwrap().clone();
+        if values.len() == 2 { Ok(()) } else { Err(format!("{} events", values.len())) }
+    })
+    .await;
+    values.sort_by_key(|value| value["n"].as_i64());
+    assert_eq!(values, [json!({"time": time, "text": "HELLO", "n": 1, "a_b": 2}), json!({"time": time, "text": "WORLD", "n": 5})]);
+
+    let mut stats = json!(null);
+    poll(async || {
+        stats = client.get(&format!("{stream}/stats")).await.expect(200).json();
+        if stats["input"]["received"] == 5 { Ok(()) } else { Err(stats.to_string()) }
+    })
+    .await;
+    let pipeline = &stats["pipeline"];
+    assert_eq!([&pipeline["forwarded"], &pipeline["filtered"], &pipeline["dead_lettered"]], [&json!(2), &json!(1), &json!(2)]);
+    assert_eq!(pipeline["processors"]["0.mapping"], json!({"received": 5, "sent": 4, "failed": 1}));
+    assert_eq!(pipeline["processors"]["1.filter"], json!({"received": 4, "sent": 3, "failed": 0}));
+    assert_eq!(pipeline["processors"]["2.validate"], json!({"received": 3, "sent": 2, "failed": 1}));
+
+    client.send(client.request(reqwest::Method::PATCH, &stream).body(r#"{"pipeline": null}"#)).await.expect(200);
+    let plain = json!({"time": "2026-01-06T08:00:00Z", "text": "plain", "n": 6});
+    poll(async || {
+        client.post(&format!("{stream}/events"), &plain).await.expect(200);
+        let answer = client.get(&format!("{stream}/events?from_date=2026-01-06&to_date=2026-01-06")).await.expect(200).json();
+        let is_plain = answer["values"].as_array().unwrap().contains(&plain);
+        if is_plain { Ok(()) } else { Err("the mapping still runs".to_owned()) }
+    })
+    .await;
+}
