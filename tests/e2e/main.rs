@@ -7,13 +7,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what it did not expect")]
 
 mod api_keys;
+mod apply;
 mod auth;
+mod collection;
+mod document_sinks;
 mod earthquakes;
 mod external_issuer;
 mod harness;
 mod history;
 mod ingest;
 mod ingest_limits;
+mod pause;
 mod pipeline;
 mod resources;
 mod sinks;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::harness::{Client, id_in, poll, unique_id};
 
 /// Waits until this many events are counted, and returns the stats.
-async fn wait_for_stats(client: &Client, stream: &str, received: u64) -> Value {
+pub(crate) async fn wait_for_stats(client: &Client, stream: &str, received: u64) -> Value {
     poll(async || {
         let stats = client.get(&format!("{stream}/stats")).await.expect(200);
         let counted = stats.json()["input"]["received"].as_u64().unwrap_or_else(|| panic!("nothing is counted: {}", stats.text));

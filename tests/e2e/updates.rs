@@ -10,11 +10,11 @@ use tokio::task::JoinSet;
 use crate::harness::{Answer, Client, id_in, poll, unique_id};
 
 impl Client {
-    async fn put(&self, path: &str, document: &Value) -> Answer {
+    pub(crate) async fn put(&self, path: &str, document: &Value) -> Answer {
         self.change(Method::PUT, path, None, &document.to_string()).await
     }
 
-    async fn patch(&self, path: &str, patch: &Value) -> Answer {
+    pub(crate) async fn patch(&self, path: &str, patch: &Value) -> Answer {
         self.change(Method::PATCH, path, None, &patch.to_string()).await
     }
 
@@ -29,7 +29,7 @@ impl Client {
     }
 
     /// Waits until an update is over, and returns the stream.
-    async fn wait_updated(&self, path: &str) -> Answer {
+    pub(crate) async fn wait_updated(&self, path: &str) -> Answer {
         poll(async || {
             let answer = self.get(path).await.expect(200);
             match answer.json()["status"].as_str() {

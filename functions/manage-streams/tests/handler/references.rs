@@ -69,6 +69,8 @@ async fn a_section_that_is_a_resource_counts_as_if_it_stood_in_the_document() {
     assert_eq!((&stream["sinks"][0]["status"], &stream["sinks"][0]["config"]["compression"]), (&json!("ACTIVE"), &json!("none")));
     let whole = bench.get("/streams/bus-positions/1?defaults=true").await.body;
     assert_eq!(whole["config"]["input"]["max_event_bytes"], 1000);
+    let disabled = bench.delete("/streams/bus-positions/1/sinks/s3").await;
+    assert_eq!(disabled.status, 409, "the sinks are the resource's: {}", disabled.body);
     let limit = bench.get("/resources/rate_limit/slow").await.body;
     assert_eq!(limit["used_by"], json!(["/streams/bus-positions/1", "/resources/input/gateway"]));
 }

@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 use crate::access::Caller;
 use crate::config::{ConfigHistory, ConfigPage, FixedField};
 use crate::declaration::Declaration;
-use crate::ids::{IngestId, Owner, StreamKey};
+use crate::ids::{IngestId, Owner, ResourceId, StreamKey};
 use crate::lifecycle::{StackNews, StackState, Status};
 use crate::record::{Part, SinkKind, StreamRecord, StreamResources};
 use crate::stack_request::{Deployment, StackRequest};
@@ -66,6 +66,9 @@ pub enum ChangeFault {
     /// Exists already, or its id belongs to someone else.
     #[error("stream {0} already exists")]
     Exists(StreamKey),
+    /// The whole output is a resource, which others may share.
+    #[error("the stream's output is the resource {0}: change that, or give the stream an output of its own")]
+    SharedOutput(ResourceId),
     /// The sink exists already, and has failed: it cannot change.
     #[error("sink {0} is OPERATION_FAILED: disable it first")]
     SinkFailed(SinkKind),
@@ -208,7 +211,7 @@ impl Provisioning<'_> {
         });
         let mut current = changed.await?;
         let parts: Vec<Part> =
-            current.parts().map(|(part, _)| part).filter(|part| !record.sinks.is_empty() == (*part != Part::Stream)).collect();
+            current.parts().map(|(part, _)| part).filter(|part| record.sinks.is_empty() == (*part == Part::Stream)).collect();
         for part in parts {
             current = self.tell_stack_to_go(current, part).await?;
         }

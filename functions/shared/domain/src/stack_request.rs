@@ -72,12 +72,19 @@ fn stream_parameters(record: &StreamRecord, deployment: &Deployment) -> Vec<(&'s
         ("StreamMode", mode.to_owned()),
         ("ShardCount", record.resources.shards.to_string()),
         ("RetentionHours", record.resources.retention_hours.to_string()),
+        ("MaximumRecordAgeSeconds", maximum_record_age(record.resources.retention_hours).to_string()),
         ("PipelineState", if record.resources.is_paused { "PAUSED" } else { "RUNNING" }.to_owned()),
         ("ProcessFunctionArn", deployment.process_function_arn.clone()),
         ("DataBucket", deployment.data_bucket.clone()),
         ("DeadLetterStreamName", record.resources.dead_letter_stream.clone()),
         ("PermissionsBoundaryArn", deployment.permissions_boundary_arn.clone()),
     ]
+}
+
+/// As long as events are kept, so that none is given up during a pause; Lambda takes 7 days at most
+/// (<https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html>).
+fn maximum_record_age(retention_hours: u32) -> u32 {
+    (retention_hours * 3_600).min(604_800)
 }
 
 /// The parameters of `infra/stacks/sink-s3.yaml`.

@@ -53,6 +53,7 @@ impl Provisioning<'_> {
         if record.sinks.contains_key(&kind) {
             return Err(ChangeFault::SinkExists(kind));
         }
+        check_own_output(&record)?;
         let declared = record.declared_with_sink(kind, Some(settings));
         self.update_stream(caller, record, declared).await
     }
@@ -65,6 +66,7 @@ impl Provisioning<'_> {
         if !record.sinks.contains_key(&kind) {
             return Err(ChangeFault::NoSuchSink(kind));
         }
+        check_own_output(&record)?;
         check_quiet(&record)?;
         let wanted = self.wanted(caller, &record, record.declared_with_sink(kind, None));
         let sinks = BTreeMap::from([(kind, SinkChange::Delete)]);
@@ -192,6 +194,11 @@ impl Provisioning<'_> {
         wanted.adopt(config.clone());
         StackRequest::new(&wanted, Part::Stream, self.deployment)
     }
+}
+
+/// The sinks of an output that is a resource are not the stream's alone.
+fn check_own_output(record: &StreamRecord) -> Result<(), ChangeFault> {
+    record.document.output.resource.clone().map_or(Ok(()), |id| Err(ChangeFault::SharedOutput(id)))
 }
 
 /// A stream changes when it works and nothing of it is changing: a sink that is coming is made for the config that it found.

@@ -5,8 +5,8 @@ use std::time::Duration;
 /// How many buckets there are.
 ///
 /// Below 4 ms each millisecond has its own. Above, every power of two is cut into four buckets of equal width, so a bucket is at most a
-/// quarter as wide as its lower bound. The last one ends just under 2^25 ms (9.3 hours) and takes everything beyond; a mapping gives up
-/// after 6 hours (`infra/stacks/stream.yaml`).
+/// quarter as wide as its lower bound. The last one ends just under 2^25 ms (9.3 hours) and takes everything beyond: pauses and
+/// long outages.
 pub const BUCKETS: usize = 96;
 
 /// Durations in milliseconds, counted in [`BUCKETS`] log-spaced buckets.
