@@ -109,6 +109,8 @@ async fn a_stack_that_is_as_wanted_already_makes_the_config_run_at_once() {
     bench.stacks.update_by_hand(&bench.stack_name(), |made| {
         let retention = made.parameters.iter_mut().find(|(name, _)| *name == "RetentionHours").unwrap();
         retention.1 = "48".into();
+        let age = made.parameters.iter_mut().find(|(name, _)| *name == "MaximumRecordAgeSeconds").unwrap();
+        age.1 = (47 * 3_600).to_string();
     });
     let answer = bench.put(STREAM, RETAINED).await;
     assert_eq!((outcome(&answer), answer.header("etag")), (("ACTIVE", 2, None), Some("\"2\"")));

@@ -81,10 +81,10 @@ fn stream_parameters(record: &StreamRecord, deployment: &Deployment) -> Vec<(&'s
     ]
 }
 
-/// As long as events are kept, so that none is given up during a pause; Lambda takes 7 days at most
-/// (<https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html>).
+/// Nearly as long as events are kept, so that few are given up during a pause, and those go to the failure destination before they
+/// expire; Lambda takes 7 days at most (<https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html>).
 fn maximum_record_age(retention_hours: u32) -> u32 {
-    (retention_hours * 3_600).min(604_800)
+    (retention_hours.saturating_sub(1).max(1) * 3_600).min(604_800)
 }
 
 /// The parameters of `infra/stacks/sink-s3.yaml`.

@@ -124,6 +124,8 @@ fn a_stack_that_is_already_as_wanted_needs_no_update() {
     bench.stacks.update_by_hand(&record.stack.stack_name, |made| {
         let retention = made.parameters.iter_mut().find(|(name, _)| *name == "RetentionHours").unwrap();
         retention.1 = "48".into();
+        let age = made.parameters.iter_mut().find(|(name, _)| *name == "MaximumRecordAgeSeconds").unwrap();
+        age.1 = (47 * 3_600).to_string();
     });
     let updated = bench.update(record, RETAINED).unwrap();
     assert_eq!((updated.stack.status, updated.config_version, updated.resources.retention_hours), (Status::Active, 2, 48));
