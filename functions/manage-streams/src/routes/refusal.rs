@@ -63,6 +63,8 @@ impl From<ChangeFault> for Refusal {
             ChangeFault::Busy { .. } | ChangeFault::NotActive(_) => Problem::conflict(detail).with_retry_after(RETRY_AFTER_STACK),
             // Says what the document should have said.
             ChangeFault::Fixed(FixedField::ByStream(fault)) => return Self::document(vec![fault]),
+            // Another version can have one.
+            ChangeFault::NoPipeline => Problem::conflict(detail),
             // A failed sink does not mend by itself.
             ChangeFault::SinkFailed(_) => Problem::conflict(detail),
             // Says what to do first.

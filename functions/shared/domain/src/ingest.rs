@@ -1,4 +1,6 @@
-//! The way of an event from a request's body to the raw stream.
+//! The way of an event from a request's body to its stream.
+
+use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
@@ -19,6 +21,31 @@ pub struct Batch<'b> {
     pub events: Vec<&'b str>,
     /// Whether the body was one event alone rather than an array.
     pub is_single: bool,
+}
+
+/// Where a stream takes its events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entrance<'s> {
+    /// The raw Kinesis stream, as they come.
+    Raw(&'s str),
+    /// The processed Kinesis stream, as a pipeline without processors would have written them.
+    Processed(&'s str),
+}
+
+impl<'s> Entrance<'s> {
+    fn stream(self) -> &'s str {
+        match self {
+            Entrance::Raw(stream) | Entrance::Processed(stream) => stream,
+        }
+    }
+
+    /// What is written of an event that was found good.
+    fn data(self, event: &str) -> Cow<'_, [u8]> {
+        match self {
+            Entrance::Raw(_) => event.as_bytes().into(),
+            Entrance::Processed(_) => json_text::line(event).into(),
+        }
+    }
 }
 
 /// A body from which no events can be read; nothing of it is stored.
@@ -114,7 +141,7 @@ fn check_timestamp(event: &str, path: &FieldPath, format: TimestampFormat) -> Re
 pub fn event_time(field: &RawValue, format: TimestampFormat) -> Option<OffsetDateTime> {
     match format {
         TimestampFormat::Rfc3339 => {
-            let text: std::borrow::Cow<'_, str> = serde_json::from_str(field.get()).ok()?;
+            let text: Cow<'_, str> = serde_json::from_str(field.get()).ok()?;
             OffsetDateTime::parse(&text, &Rfc3339).ok()
         }
         TimestampFormat::EpochSeconds => {
@@ -126,22 +153,23 @@ pub fn event_time(field: &RawValue, format: TimestampFormat) -> Option<OffsetDat
     }
 }
 
-/// Checks every event and puts the good ones on the raw stream; a bad one harms no other.
+/// Checks every event and puts the good ones on their stream; a bad one harms no other.
 ///
 /// Returns one outcome an event, in order.
 pub async fn accept(
     batch: &Batch<'_>,
     input: &Input,
-    raw_stream: &str,
+    entrance: Entrance<'_>,
     publisher: &dyn EventPublisher,
     system: &dyn System,
     deadline: Deadline,
 ) -> Vec<Outcome> {
     let checks: Vec<Result<(), EventFault>> = batch.events.iter().map(|event| check_event(event, input)).collect();
-    let good = || batch.events.iter().zip(&checks).filter(|(_, check)| check.is_ok()).map(|(event, _)| event);
-    let keys: Vec<String> = good().map(|_| format!("{:016x}", system.random())).collect();
-    let records: Vec<Record<'_>> = good().zip(&keys).map(|(event, key)| Record { data: event.as_bytes(), partition_key: key }).collect();
-    let mut results = put_all(publisher, system, deadline, raw_stream, &records).await.into_iter();
+    let good = || batch.events.iter().zip(&checks).filter(|(_, check)| check.is_ok()).map(|(event, _)| *event);
+    let data: Vec<Cow<'_, [u8]>> = good().map(|event| entrance.data(event)).collect();
+    let keys: Vec<String> = data.iter().map(|_| format!("{:016x}", system.random())).collect();
+    let records: Vec<Record<'_>> = data.iter().zip(&keys).map(|(data, key)| Record { data, partition_key: key }).collect();
+    let mut results = put_all(publisher, system, deadline, entrance.stream(), &records).await.into_iter();
     let outcomes: Vec<Outcome> = checks
         .into_iter()
         .map(|check| match check {
@@ -173,7 +201,7 @@ mod tests {
     fn accept_text(body: &str, input: &Input, publisher: &FakePublisher) -> Vec<Outcome> {
         let system = FakeSystem::new();
         let deadline = Deadline::before_invocation_end(system.now() + std::time::Duration::from_secs(30));
-        block_on(accept(&split(body.as_bytes()).unwrap(), input, "raw", publisher, &system, deadline))
+        block_on(accept(&split(body.as_bytes()).unwrap(), input, Entrance::Raw("raw"), publisher, &system, deadline))
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Looks at JSON as text, without building a tree: what the parser's skipping mode does not check, and white space.
 //!
-//! Both functions take text that a JSON parser has already found well-formed.
+//! The functions take text that a JSON parser has already found well-formed.
 
 use crate::limits::MAX_JSON_DEPTH;
 
@@ -93,6 +93,14 @@ pub fn compact_into(text: &str, out: &mut Vec<u8>) {
             out.push(byte);
         }
     }
+}
+
+/// What the processed stream holds of an event: compact, and a newline.
+pub fn line(event: &str) -> Vec<u8> {
+    let mut line = Vec::new();
+    compact_into(event, &mut line);
+    line.push(b'\n');
+    line
 }
 
 #[cfg(test)]

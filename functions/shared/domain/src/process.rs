@@ -162,9 +162,7 @@ fn transform(data: &[u8]) -> Result<Vec<u8>, Reason> {
         return Err(undecodable("not a JSON object".to_owned()));
     }
     json_text::check(value.get()).map_err(|fault| undecodable(fault.to_string()))?;
-    let mut line = Vec::new();
-    json_text::compact_into(value.get(), &mut line);
-    line.push(b'\n');
+    let line = json_text::line(value.get());
     if line.len() > MAX_RECORD_BYTES - 256 {
         return Err(Reason { code: "too_large".to_owned(), detail: format!("{} bytes do not fit a Kinesis record", line.len()) });
     }

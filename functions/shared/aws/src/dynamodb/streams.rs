@@ -52,10 +52,12 @@ impl StreamStore for Table {
         let mut writes = vec![
             TransactWriteItem::builder().update(claim.build().map_err(incomplete)?).build(),
             TransactWriteItem::builder().put(put.build().map_err(incomplete)?).build(),
-            self.put(source_item(record))?,
             self.put_config(record)?,
             self.put_stats(record)?,
         ];
+        if let Some(source) = source_item(record) {
+            writes.push(self.put(source)?);
+        }
         for (part, stack) in record.parts() {
             writes.push(self.put(stack_item(record, part, &stack.stack_name))?);
         }
@@ -98,9 +100,11 @@ impl StreamWriter for Table {
             .expression_attribute_values(":before", number(record.revision));
         let mut writes = vec![
             TransactWriteItem::builder().delete(delete.build().map_err(incomplete)?).build(),
-            self.delete(source_key(&record.resources.raw_stream))?,
             self.delete(stats_key(&record.ingest_id))?,
         ];
+        if let Some(raw_stream) = &record.resources.raw_stream {
+            writes.push(self.delete(source_key(raw_stream))?);
+        }
         for (_, stack) in record.parts() {
             writes.push(self.delete(stack_key(&stack.stack_name))?);
         }
