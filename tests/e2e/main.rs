@@ -14,6 +14,7 @@ mod harness;
 mod history;
 mod ingest;
 mod ingest_limits;
+mod raw_less;
 mod resources;
 mod sinks;
 mod stats;

@@ -136,6 +136,11 @@ mod tests {
         assert_eq!(String::from_utf8(out).unwrap(), r#"{"a b":[1.0,12345678901234567890123,"x\" \\"]}"#);
     }
 
+    #[test]
+    fn a_line_has_one_newline_at_its_end() {
+        assert_eq!(line("{\n\"a\": \"\\n\"\r\n}"), b"{\"a\":\"\\n\"}\n");
+    }
+
     fn any_json() -> impl Strategy<Value = serde_json::Value> {
         let leaf = prop_oneof![
             Just(serde_json::Value::Null),
