@@ -31,7 +31,17 @@ async fn its_events_are_lines_on_the_processed_stream() {
 async fn a_bad_event_harms_no_other() {
     let bench = bench([]);
     let body = format!(r#"[{TRUCK}, 5, {{"time": "2018-02-07T01:26:13Z", "half": "\ud83d"}}, {{}}, {TRUCK}]"#);
-    assert_snapshot!(shown(&bench.post(EVENTS, &body).await), @"");
+    assert_snapshot!(shown(&bench.post(EVENTS, &body).await), @r#"
+    207
+    content-type: application/json
+
+    results:
+      {"index":0,"status":"accepted"}
+      {"errors":[{"detail":"expected a JSON object, got a number","pointer":"/1"}],"index":1,"status":"rejected"}
+      {"errors":[{"detail":"has an unpaired surrogate escape in a string","pointer":"/2"}],"index":2,"status":"rejected"}
+      {"errors":[{"detail":"field $.time is missing; expected an RFC 3339 time","pointer":"/3/time"}],"index":3,"status":"rejected"}
+      {"index":4,"status":"accepted"}
+    "#);
     assert_eq!(bench.stored(PROCESSED_STREAM), [format!("{TRUCK}\n"), format!("{TRUCK}\n")]);
 }
 

@@ -283,7 +283,7 @@ mod tests {
     fn the_size_limit_is_that_of_the_events_own_bytes_at_every_entrance() {
         let input = Input { max_event_bytes: 9, ..Input::default() };
         for entrance in [Entrance::Raw("raw"), Entrance::Processed("processed")] {
-            let outcomes = accept_at(entrance, r#"[{ "a": 1}, {"a":12 }, {"a":123}]"#, &input, &FakePublisher::default());
+            let outcomes = accept_at(entrance, r#"[{ "a": 12}, {"a":12 }, {"a":123}]"#, &input, &FakePublisher::default());
             let too_large = Outcome::Rejected(EventFault::TooLarge { limit: 9, got: 10 });
             assert_eq!(outcomes, [too_large.clone(), Outcome::Accepted, Outcome::Accepted], "{entrance:?}");
         }

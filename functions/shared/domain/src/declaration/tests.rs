@@ -196,7 +196,7 @@ fn what_is_wrong_with_create_raw_is_named_where_it_stands() {
         assert_eq!(new_faults("name: a\ncreate_raw: 'no'\n", leniency), ["(2,13) expected boolean value, got string"]);
         let both = ["(2,1) create_raw is another name for buffer.raw: expected one of them, got both"];
         assert_eq!(new_faults("buffer: {raw: false}\ncreate_raw: false\n", leniency), both);
-        assert_eq!(new_faults("create_raw: false\nbuffer: 5\n", leniency), ["(2,9) expected object value, got number"]);
+        assert_eq!(new_faults("create_raw: false\nbuffer: 5\n", leniency), ["(2,9) expected object value, got integer"]);
         assert_eq!(new_faults("[]", leniency), ["(1,1) expected object value, got array"]);
         let processors = "create_raw: false\npipeline:\n  processors:\n    - flatten: {}\n";
         assert_eq!(new_faults(processors, leniency), ["(4,5) buffer.raw: false leaves no place for a pipeline"]);
