@@ -211,7 +211,7 @@ impl Provisioning<'_> {
         });
         let mut current = changed.await?;
         let parts: Vec<Part> =
-            current.parts().map(|(part, _)| part).filter(|part| !record.sinks.is_empty() == (*part != Part::Stream)).collect();
+            current.parts().map(|(part, _)| part).filter(|part| record.sinks.is_empty() == (*part == Part::Stream)).collect();
         for part in parts {
             current = self.tell_stack_to_go(current, part).await?;
         }
