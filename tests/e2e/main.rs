@@ -19,6 +19,7 @@ mod ingest;
 mod ingest_limits;
 mod pause;
 mod pipeline;
+mod raw_less;
 mod resources;
 mod sinks;
 mod stats;

@@ -127,9 +127,9 @@ async fn ingest(
     check_status(record)?;
     let batch = ingest::split(body).map_err(body_problem)?;
     let within_budget = deadline.within_budget(context.system.now());
-    let raw_stream = &record.resources.raw_stream;
+    let entrance = record.entrance();
     let input = &record.document.input;
-    let outcomes = ingest::accept(&batch, input, raw_stream, context.publisher.as_ref(), context.system.as_ref(), within_budget).await;
+    let outcomes = ingest::accept(&batch, input, entrance, context.publisher.as_ref(), context.system.as_ref(), within_budget).await;
     Ok(respond(dialect, record, &batch, &outcomes, body.len()))
 }
 

@@ -77,7 +77,9 @@ pub struct StreamOut {
     ingest_id: String,
     access_rights: AccessRights,
     confidentiality: Confidentiality,
-    raw_stream: String,
+    /// Only of a stream that has one: see `buffer.raw`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw_stream: Option<String>,
     processed_stream: String,
     /// The document as it was posted.
     #[schema(value_type = StreamDocument)]

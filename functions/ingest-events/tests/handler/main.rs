@@ -7,5 +7,6 @@ mod bench;
 mod bodies;
 mod kinesis;
 mod outcomes;
+mod raw_less;
 mod requests;
 mod streams;

@@ -22,7 +22,7 @@ use crate::views::StreamOut;
     params(("id", description = "The stream's id"), ("version", description = "The stream's version")),
     responses(
         (status = 200, description = "Its stack is being updated, or it was paused already", body = StreamOut),
-        (status = 409, description = "A stack operation runs, or the stream is not `ACTIVE`", body = ProblemBody),
+        (status = 409, description = "A stack operation runs, or the stream is not `ACTIVE` or has no pipeline", body = ProblemBody),
         (status = "default", description = "401, 403, 404, 503", body = ProblemBody),
     ),
     security(("token" = ["manage"])),
@@ -45,7 +45,7 @@ pub async fn pause_stream(
     params(("id", description = "The stream's id"), ("version", description = "The stream's version")),
     responses(
         (status = 200, description = "Its stack is being updated, or it was not paused", body = StreamOut),
-        (status = 409, description = "A stack operation runs, or the stream is not `ACTIVE`", body = ProblemBody),
+        (status = 409, description = "A stack operation runs, or the stream is not `ACTIVE` or has no pipeline", body = ProblemBody),
         (status = "default", description = "401, 403, 404, 503", body = ProblemBody),
     ),
     security(("token" = ["manage"])),

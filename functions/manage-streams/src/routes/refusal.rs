@@ -65,6 +65,8 @@ impl From<ChangeFault> for Refusal {
             ChangeFault::Fixed(FixedField::ByStream(fault)) => return Self::document(vec![fault]),
             // Says what to change instead.
             ChangeFault::SharedOutput(_) => Problem::conflict(detail),
+            // Another version can have one.
+            ChangeFault::NoPipeline => Problem::conflict(detail),
             // A failed sink does not mend by itself.
             ChangeFault::SinkFailed(_) => Problem::conflict(detail),
             // Says what to do first.

@@ -33,7 +33,8 @@ pub async fn get_newest_stats(
 ///
 /// Counters go on through updates of the stream and its sinks; a stream that is deleted and made again begins at zero. Events are counted
 /// when the pipeline is done with them, a second or two after ingest. Each batch is counted by one write that is never repeated, so a write
-/// that fails is missing, and a batch whose end Lambda did not see is counted twice.
+/// that fails is missing, and a batch whose end Lambda did not see is counted twice. A stream without a raw stream (`buffer.raw: false`) has
+/// no pipeline that would count: its counters stay zero.
 #[utoipa::path(
     get,
     path = "/streams/{id}/{version}/stats",

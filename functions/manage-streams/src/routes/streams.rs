@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::{Extension, Json};
 use domain::access::Caller;
-use domain::declaration::Leniency;
+use domain::declaration::{Draft, Leniency};
 use domain::document::StreamDocument;
 use domain::ids::{InvalidId, Owner, StreamId, StreamKey, Version};
 use domain::record::StreamRecord;
@@ -17,7 +17,7 @@ use http_edge::{ActingOwner, AuthorizedStream, DocumentBody, Problem, ProblemBod
 use crate::context::Context;
 use crate::entity_tag::IfMatch;
 use crate::flags::{Cascade, Chilled, WithDefaults};
-use crate::routes::checks::declaration;
+use crate::routes::checks::checked;
 use crate::routes::refusal::Refusal;
 use crate::routes::updates::Found;
 use crate::routes::{answer, current};
@@ -63,6 +63,8 @@ pub async fn list_streams(
 }
 
 /// Declares a stream: creates its version `1`.
+///
+/// okdata's `create_raw` is taken for `buffer.raw`.
 #[utoipa::path(
     post,
     path = "/streams/{id}",
@@ -99,6 +101,8 @@ pub async fn create_first_version(
 }
 
 /// Declares a version of a stream.
+///
+/// okdata's `create_raw` is taken for `buffer.raw`.
 #[utoipa::path(
     post,
     path = "/streams/{id}/{version}",
@@ -153,7 +157,8 @@ struct Wanted<'b> {
 }
 
 async fn create(context: &Context, caller: &Caller, wanted: Wanted<'_>, success: StatusCode) -> Result<Response, Refusal> {
-    let declared = declaration(context, &wanted.owner, wanted.document, wanted.leniency).await?;
+    let draft = Draft::parse_new(wanted.document, wanted.leniency);
+    let declared = checked(context, &wanted.owner, draft).await?;
     let record = context.provisioning().create_stream(caller, wanted.owner, wanted.key, declared).await?;
     let mut response = answer(context, &record);
     *response.status_mut() = success;

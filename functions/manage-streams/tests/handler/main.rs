@@ -15,6 +15,7 @@ mod faults;
 mod patches;
 mod pause;
 mod races;
+mod raw_less;
 mod readiness;
 mod reading;
 mod references;

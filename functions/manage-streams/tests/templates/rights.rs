@@ -111,6 +111,21 @@ fn only_two_functions_sign_and_none_of_them_makes_stacks() {
     assert_eq!(builders, BTreeSet::from(["ManageStreams", "RecordStackStatus", "StackMakerPolicy"].map(str::to_owned)));
 }
 
+#[test]
+fn only_ingest_writes_raw_events_and_only_two_functions_write_processed_ones() {
+    let mut writers: Vec<(String, String)> = Vec::new();
+    for (function, policy) in policies(&read(&template_path())) {
+        for (_, statement) in statements(&function, &policy) {
+            if texts(&statement["Action"]).iter().any(|action| action.starts_with("kinesis:PutRecord")) {
+                let streams = strings_within(&statement["Resource"]).map(|arn| arn.rsplit_once('/').unwrap().1.to_owned());
+                writers.extend(streams.map(|stream| (function.clone(), stream)));
+            }
+        }
+    }
+    let expected = [("IngestEvents", "raw"), ("IngestEvents", "processed"), ("ProcessStream", "processed")];
+    assert_eq!(writers, expected.map(|(function, kind)| (function.to_owned(), format!("${{NamePrefix}}.*.{kind}.*"))));
+}
+
 /// What one statement lets a function do with items of the table.
 struct TableAccess {
     function: String,

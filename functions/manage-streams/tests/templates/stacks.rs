@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use domain::fakes::active_stream;
+use domain::fakes::{active_stream, active_stream_without_raw};
 use domain::input::TimestampFormat;
 use domain::names::{Naming, partition_query};
 use domain::output::S3Settings;
@@ -40,6 +40,10 @@ fn every_stack_fits_and_declares_exactly_the_parameters_that_we_pass() {
     let deployment = deployment();
     let parts = [("stream.yaml", Part::Stream), ("sink-s3.yaml", Part::Sink(SinkKind::S3))];
     assert_eq!(stack_files().len(), parts.len(), "each stack is the stack of a part");
+    let without_raw = active_stream_without_raw("refuse-trucks", "1", "waste");
+    let names = |request: StackRequest| request.parameters.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    let [with, without] = [&record, &without_raw].map(|record| names(StackRequest::new(record, Part::Stream, &deployment)));
+    assert_eq!(with, without, "a stream without a raw one passes the same");
     for (file, part) in parts {
         let path = stacks_directory().join(file);
         assert!(std::fs::metadata(&path).unwrap().len() <= MAX_TEMPLATE_BYTES as u64, "{file}");
@@ -54,6 +58,20 @@ fn every_stack_fits_and_declares_exactly_the_parameters_that_we_pass() {
             assert!(parameter["Type"].is_string() && parameter["Description"].is_string(), "{file}: {name}");
             assert!(parameter.get("Default").is_none(), "{file}: {name} has a default, and a forgotten value would go unnoticed");
         }
+    }
+}
+
+#[test]
+fn a_stream_without_a_raw_one_has_no_pipeline_and_keeps_the_rest() {
+    let template = read(&stacks_directory().join("stream.yaml"));
+    assert_eq!(shown(&template["Conditions"]["HasRaw"]), r#"!Not [!Equals [!Ref RawStreamName, ]]"#);
+    let conditional: BTreeSet<&str> =
+        members(&template["Resources"]).filter(|(_, resource)| resource["Condition"] == "HasRaw").map(|(name, _)| name).collect();
+    assert_eq!(conditional, BTreeSet::from(["RawDataStream", "RawPipelineTrigger"]));
+    for (name, resource) in members(&template["Resources"]) {
+        let text = serde_yaml_ng::to_string(resource).unwrap();
+        let names_what_may_be_missing = ["RawDataStream", "RawStreamName", "RawPipelineTrigger"].iter().any(|part| text.contains(part));
+        assert!(conditional.contains(name) || !names_what_may_be_missing, "{name}");
     }
 }
 

@@ -208,6 +208,11 @@ impl StreamRecord {
             let why = "it stands in the name of every resource; declare another version of the stream instead";
             return Err(FixedField::ByStream(format!("access_rights: {now} cannot become {then}: {why}")));
         }
+        let (now, then) = (self.resources.raw_stream.is_some(), wanted.buffer.raw);
+        if now != then {
+            let why = "events that wait in a raw stream would be lost with it; declare another version of the stream instead";
+            return Err(FixedField::ByStream(format!("buffer.raw: {now} cannot become {then}: {why}")));
+        }
         let (now, then) = (&self.document.input, &wanted.input);
         // The format says nothing when there is no timestamp.
         let field = if now.timestamp != then.timestamp {

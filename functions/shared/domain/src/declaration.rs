@@ -1,5 +1,7 @@
 //! From the text of a stream document, JSON or YAML, to what it means, or to everything that is wrong with it.
 
+mod create_raw;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
@@ -81,6 +83,21 @@ impl Draft {
                 tree.merge(patch);
                 let mut draft = Self::read(tree, leniency);
                 draft.add(repeated);
+                draft
+            }
+            Err(bad) => Self::illegible(bad, leniency),
+        }
+    }
+
+    /// Reads the document of a new stream as [`Draft::parse`] does, where okdata's clients may say `create_raw` for `buffer.raw`.
+    pub fn parse_new(text: &str, leniency: Leniency) -> Self {
+        match Node::parse(text) {
+            Ok(mut tree) => {
+                // Moving leaves one of each.
+                let mut faults = repeated_fields(&tree);
+                faults.extend(create_raw::move_to_buffer(&mut tree));
+                let mut draft = Self::read(tree, leniency);
+                draft.add(faults);
                 draft
             }
             Err(bad) => Self::illegible(bad, leniency),

@@ -90,7 +90,8 @@ impl Confidentiality {
 pub struct Buffer {
     /// The raw and the processed Kinesis stream.
     pub kinesis: KinesisBuffer,
-    /// Whether there is a raw stream. Without it there is no pipeline either: events go to the processed stream as they come.
+    /// Whether there is a raw stream, for the stream's life. Without it there is no pipeline either: ingest writes to the processed stream
+    /// what an empty pipeline would have written.
     pub raw: bool,
 }
 

@@ -55,6 +55,15 @@ pub fn active_stream(id: &str, version: &str, owner: &str) -> StreamRecord {
     serde_json::from_value(record).expect("a stream record")
 }
 
+/// The same without a raw stream.
+pub fn active_stream_without_raw(id: &str, version: &str, owner: &str) -> StreamRecord {
+    let mut record = active_stream(id, version, owner);
+    record.posted["buffer"] = serde_json::json!({"raw": false});
+    record.document.buffer.raw = false;
+    record.resources.raw_stream = None;
+    record
+}
+
 /// Keeps streams with the same conditions as the real table, and can be told to fail.
 #[derive(Debug, Default)]
 pub struct FakeStore {
@@ -253,7 +262,7 @@ impl Routes for FakeStore {
     async fn route(&self, raw_stream: &str) -> Result<Option<Route>, StoreFault> {
         self.called()?;
         let streams = lock(&self.streams);
-        Ok(streams.values().find(|record| record.resources.raw_stream == raw_stream).map(StreamRecord::route))
+        Ok(streams.values().find(|record| record.resources.raw_stream.as_deref() == Some(raw_stream)).map(StreamRecord::route))
     }
 }
 

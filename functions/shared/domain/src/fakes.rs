@@ -18,7 +18,7 @@ pub use crate::fake_keys::{FakeApiKeys, FakeVerificationKeys, api_key};
 pub use crate::fake_resources::resource;
 pub use crate::fake_stacks::FakeStacks;
 pub use crate::fake_stats::{FakeStats, StatsFault};
-pub use crate::fake_store::{FakeStore, active_stream};
+pub use crate::fake_store::{FakeStore, active_stream, active_stream_without_raw};
 
 /// Runs a future that waits for nothing but fakes.
 pub fn block_on<F: Future>(future: F) -> F::Output {

@@ -1,4 +1,6 @@
-//! The way of an event from a request's body to the raw stream.
+//! The way of an event from a request's body to its stream.
+
+use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
@@ -19,6 +21,31 @@ pub struct Batch<'b> {
     pub events: Vec<&'b str>,
     /// Whether the body was one event alone rather than an array.
     pub is_single: bool,
+}
+
+/// Where a stream takes its events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entrance<'s> {
+    /// The raw Kinesis stream, as they come.
+    Raw(&'s str),
+    /// The processed Kinesis stream, as a pipeline without processors would have written them.
+    Processed(&'s str),
+}
+
+impl<'s> Entrance<'s> {
+    fn stream(self) -> &'s str {
+        match self {
+            Entrance::Raw(stream) | Entrance::Processed(stream) => stream,
+        }
+    }
+
+    /// What is written of an event that was found good.
+    fn data(self, event: &str) -> Cow<'_, [u8]> {
+        match self {
+            Entrance::Raw(_) => event.as_bytes().into(),
+            Entrance::Processed(_) => json_text::line(event).into(),
+        }
+    }
 }
 
 /// A body from which no events can be read; nothing of it is stored.
@@ -114,7 +141,7 @@ fn check_timestamp(event: &str, path: &FieldPath, format: TimestampFormat) -> Re
 pub fn event_time(field: &RawValue, format: TimestampFormat) -> Option<OffsetDateTime> {
     match format {
         TimestampFormat::Rfc3339 => {
-            let text: std::borrow::Cow<'_, str> = serde_json::from_str(field.get()).ok()?;
+            let text: Cow<'_, str> = serde_json::from_str(field.get()).ok()?;
             OffsetDateTime::parse(&text, &Rfc3339).ok()
         }
         TimestampFormat::EpochSeconds => {
@@ -126,22 +153,23 @@ pub fn event_time(field: &RawValue, format: TimestampFormat) -> Option<OffsetDat
     }
 }
 
-/// Checks every event and puts the good ones on the raw stream; a bad one harms no other.
+/// Checks every event and puts the good ones on their stream; a bad one harms no other.
 ///
 /// Returns one outcome an event, in order.
 pub async fn accept(
     batch: &Batch<'_>,
     input: &Input,
-    raw_stream: &str,
+    entrance: Entrance<'_>,
     publisher: &dyn EventPublisher,
     system: &dyn System,
     deadline: Deadline,
 ) -> Vec<Outcome> {
     let checks: Vec<Result<(), EventFault>> = batch.events.iter().map(|event| check_event(event, input)).collect();
-    let good = || batch.events.iter().zip(&checks).filter(|(_, check)| check.is_ok()).map(|(event, _)| event);
-    let keys: Vec<String> = good().map(|_| format!("{:016x}", system.random())).collect();
-    let records: Vec<Record<'_>> = good().zip(&keys).map(|(event, key)| Record { data: event.as_bytes(), partition_key: key }).collect();
-    let mut results = put_all(publisher, system, deadline, raw_stream, &records).await.into_iter();
+    let good = || batch.events.iter().zip(&checks).filter(|(_, check)| check.is_ok()).map(|(event, _)| *event);
+    let data: Vec<Cow<'_, [u8]>> = good().map(|event| entrance.data(event)).collect();
+    let keys: Vec<String> = data.iter().map(|_| format!("{:016x}", system.random())).collect();
+    let records: Vec<Record<'_>> = data.iter().zip(&keys).map(|(data, key)| Record { data, partition_key: key }).collect();
+    let mut results = put_all(publisher, system, deadline, entrance.stream(), &records).await.into_iter();
     let outcomes: Vec<Outcome> = checks
         .into_iter()
         .map(|check| match check {
@@ -161,9 +189,10 @@ pub async fn accept(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fakes::{FakePublisher, FakeSystem, PutFault, block_on};
+    use crate::fakes::{FakeDeadLetters, FakePublisher, FakeSystem, PutFault, active_stream, active_stream_without_raw, block_on};
     use crate::json_text::TextFault;
     use crate::outcome::RetryReason;
+    use crate::process::{Pipeline, RawRecord};
     use proptest::prelude::*;
 
     fn timed(format: TimestampFormat) -> Input {
@@ -171,9 +200,28 @@ mod tests {
     }
 
     fn accept_text(body: &str, input: &Input, publisher: &FakePublisher) -> Vec<Outcome> {
+        accept_at(Entrance::Raw("raw"), body, input, publisher)
+    }
+
+    fn accept_at(entrance: Entrance<'_>, body: &str, input: &Input, publisher: &FakePublisher) -> Vec<Outcome> {
         let system = FakeSystem::new();
-        let deadline = Deadline::before_invocation_end(system.now() + std::time::Duration::from_secs(30));
-        block_on(accept(&split(body.as_bytes()).unwrap(), input, "raw", publisher, &system, deadline))
+        block_on(accept(&split(body.as_bytes()).unwrap(), input, entrance, publisher, &system, deadline(&system)))
+    }
+
+    fn deadline(system: &FakeSystem) -> Deadline {
+        Deadline::before_invocation_end(system.now() + std::time::Duration::from_secs(30))
+    }
+
+    /// What reaches the processed stream by way of the raw one.
+    fn processed(raw: &[String], letters: &FakeDeadLetters) -> Vec<String> {
+        let (publisher, system) = (FakePublisher::default(), FakeSystem::new());
+        let record = |data| RawRecord { data, partition_key: "key", sequence_number: "1", arrived_at: system.now() };
+        let records: Vec<RawRecord<'_>> = raw.iter().map(|data| record(data.as_bytes())).collect();
+        let pipeline = Pipeline { processors: None, publisher: &publisher, dead_letters: letters, system: &system };
+        let route = active_stream("refuse-trucks", "1", "waste").route();
+        let report = block_on(pipeline.process_batch(&route, &records, "request-1", deadline(&system)));
+        assert_eq!(report.resume_at, None);
+        publisher.stored(&route.processed_stream).into_iter().map(|(data, _)| data).collect()
     }
 
     #[test]
@@ -221,6 +269,24 @@ mod tests {
             ]
         );
         assert_eq!(publisher.calls(), [[r#"{"a":1}"#, r#"{"b":2}"#]]);
+    }
+
+    #[test]
+    fn a_stream_without_a_raw_one_takes_events_at_its_processed_one() {
+        let raw = active_stream("refuse-trucks", "1", "waste");
+        assert_eq!(raw.entrance(), Entrance::Raw("dp.green.refuse-trucks.raw.1.json"));
+        let without = active_stream_without_raw("refuse-trucks", "1", "waste");
+        assert_eq!(without.entrance(), Entrance::Processed("dp.green.refuse-trucks.processed.1.json"));
+    }
+
+    #[test]
+    fn the_size_limit_is_that_of_the_events_own_bytes_at_every_entrance() {
+        let input = Input { max_event_bytes: 9, ..Input::default() };
+        for entrance in [Entrance::Raw("raw"), Entrance::Processed("processed")] {
+            let outcomes = accept_at(entrance, r#"[{ "a": 12}, {"a":12 }, {"a":123}]"#, &input, &FakePublisher::default());
+            let too_large = Outcome::Rejected(EventFault::TooLarge { limit: 9, got: 10 });
+            assert_eq!(outcomes, [too_large.clone(), Outcome::Accepted, Outcome::Accepted], "{entrance:?}");
+        }
     }
 
     #[test]
@@ -273,6 +339,28 @@ mod tests {
                     Outcome::Retry(_) => prop_assert!(kinds[index]),
                 }
             }
+        }
+
+        /// Without a raw stream, the processed one holds what it would hold with one, and no event is accepted that would be a dead letter.
+        #[test]
+        fn ingest_writes_what_the_pipeline_would_have_written(
+            events in prop::collection::vec(
+                prop_oneof![
+                    r#"\{ ?("a[ é]?" ?: ?(1\.0|\[ ?\]|"\\ud83d(\\ude00)?"| true|12345678901234567890123)\n?)?\}"#,
+                    r#" ?(5|null|\[ ?\]|"x y")"#,
+                    (50..80_usize).prop_map(|levels| format!("{{\"a\":{}{}}}", "[".repeat(levels), "]".repeat(levels))),
+                ],
+                0..20,
+            ),
+        ) {
+            let body = format!("[{}]", events.join(","));
+            let (by_raw, direct) = (FakePublisher::default(), FakePublisher::default());
+            let accepted = accept_at(Entrance::Raw("raw"), &body, &Input::default(), &by_raw);
+            prop_assert_eq!(accept_at(Entrance::Processed("processed"), &body, &Input::default(), &direct), accepted);
+            let letters = FakeDeadLetters::default();
+            let data = |publisher: &FakePublisher, stream| publisher.stored(stream).into_iter().map(|(data, _)| data).collect::<Vec<_>>();
+            prop_assert_eq!(data(&direct, "processed"), processed(&data(&by_raw, "raw"), &letters));
+            prop_assert!(letters.stored(&active_stream("refuse-trucks", "1", "waste").route().dead_letter_stream).is_empty());
         }
 
         #[test]

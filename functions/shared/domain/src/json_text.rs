@@ -1,6 +1,6 @@
 //! Looks at JSON as text, without building a tree: what the parser's skipping mode does not check, and white space.
 //!
-//! Both functions take text that a JSON parser has already found well-formed.
+//! The functions take text that a JSON parser has already found well-formed.
 
 use crate::limits::MAX_JSON_DEPTH;
 
@@ -95,6 +95,14 @@ pub fn compact_into(text: &str, out: &mut Vec<u8>) {
     }
 }
 
+/// What the processed stream holds of an event: compact, and a newline.
+pub fn line(event: &str) -> Vec<u8> {
+    let mut line = Vec::new();
+    compact_into(event, &mut line);
+    line.push(b'\n');
+    line
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +134,11 @@ mod tests {
         let mut out = Vec::new();
         compact_into("{ \"a b\" : [ 1.0 , 12345678901234567890123 ,\n \"x\\\" \\\\\" ] }\r\n", &mut out);
         assert_eq!(String::from_utf8(out).unwrap(), r#"{"a b":[1.0,12345678901234567890123,"x\" \\"]}"#);
+    }
+
+    #[test]
+    fn a_line_has_one_newline_at_its_end() {
+        assert_eq!(line("{\n\"a\": \"\\n\"\r\n}"), b"{\"a\":\"\\n\"}\n");
     }
 
     fn any_json() -> impl Strategy<Value = serde_json::Value> {

@@ -195,10 +195,7 @@ fn transform(data: &[u8]) -> Result<Vec<u8>, Reason> {
         return Err(undecodable("not a JSON object".to_owned()));
     }
     json_text::check(value.get()).map_err(|fault| undecodable(fault.to_string()))?;
-    let mut line = Vec::new();
-    json_text::compact_into(value.get(), &mut line);
-    line.push(b'\n');
-    fitting(line)
+    fitting(json_text::line(value.get()))
 }
 
 fn fitting(line: Vec<u8>) -> Result<Vec<u8>, Reason> {

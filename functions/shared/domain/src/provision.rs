@@ -97,6 +97,9 @@ pub enum ChangeFault {
         "the stream is OPERATION_FAILED: an update failed and could not be undone; delete it, or let an operator continue the rollback of stack {0}"
     )]
     Stuck(String),
+    /// There is nothing to pause or resume.
+    #[error("the stream has no pipeline")]
+    NoPipeline,
     /// A field cannot change in place.
     #[error(transparent)]
     Fixed(#[from] FixedField),
@@ -152,7 +155,7 @@ impl Provisioning<'_> {
         let confidentiality = document.access_rights.confidentiality();
         let naming = &self.deployment.naming;
         let resources = StreamResources {
-            raw_stream: naming.raw_stream(&key, confidentiality),
+            raw_stream: document.buffer.raw.then(|| naming.raw_stream(&key, confidentiality)),
             processed_stream: naming.processed_stream(&key, confidentiality),
             dead_letter_stream: naming.delivery_stream("dead-letters", &key),
             shards: document.buffer.kinesis.shards.unwrap_or(self.deployment.default_shards),

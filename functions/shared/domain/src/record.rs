@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use crate::config::PendingConfig;
 use crate::document::StreamDocument;
 use crate::ids::{IngestId, Owner, StreamKey};
+use crate::ingest::Entrance;
 use crate::lifecycle::{Effect, Operation, Reconciled, ResourceFailure, StackNews, StackState, Status};
 use crate::output::S3Settings;
 use crate::process::Route;
@@ -57,8 +58,9 @@ pub struct StreamRecord {
 /// The names of a stream's resources, fixed when it is made, and their sizes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamResources {
-    /// The raw Kinesis stream.
-    pub raw_stream: String,
+    /// The raw Kinesis stream. Without one there is no pipeline, and ingest writes to the processed stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw_stream: Option<String>,
     /// The processed Kinesis stream.
     pub processed_stream: String,
     /// The delivery stream that takes dead letters.
@@ -252,6 +254,14 @@ impl StreamRecord {
             let reason = sink.stack.reason.as_deref().unwrap_or("no reason given");
             let (reason, at) = (format!("sink {kind} could not be deleted: {reason}"), sink.stack.since);
             self.stack.fail(reason, at);
+        }
+    }
+
+    /// Where ingest puts its events.
+    pub fn entrance(&self) -> Entrance<'_> {
+        match &self.resources.raw_stream {
+            Some(raw_stream) => Entrance::Raw(raw_stream),
+            None => Entrance::Processed(&self.resources.processed_stream),
         }
     }
 

@@ -67,7 +67,7 @@ fn stream_parameters(record: &StreamRecord, deployment: &Deployment) -> Vec<(&'s
     vec![
         ("StreamId", record.key.id.to_string()),
         ("StreamVersion", record.key.version.to_string()),
-        ("RawStreamName", record.resources.raw_stream.clone()),
+        ("RawStreamName", record.resources.raw_stream.clone().unwrap_or_default()),
         ("ProcessedStreamName", record.resources.processed_stream.clone()),
         ("StreamMode", mode.to_owned()),
         ("ShardCount", record.resources.shards.to_string()),

@@ -163,11 +163,11 @@ pub(super) fn stream_record(item: &Item) -> Result<StreamRecord, StoreFault> {
     parsed(item, "record")
 }
 
-/// Where a raw stream's records go.
-pub(super) fn source_item(record: &StreamRecord) -> Item {
-    let mut item = source_key(&record.resources.raw_stream);
+/// Where a raw stream's records go, if there is one.
+pub(super) fn source_item(record: &StreamRecord) -> Option<Item> {
+    let mut item = source_key(record.resources.raw_stream.as_deref()?);
     item.insert("route".to_owned(), text(json!(record.route()).to_string()));
-    item
+    Some(item)
 }
 
 /// What a stack was made for.

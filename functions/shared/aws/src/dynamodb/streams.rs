@@ -52,10 +52,12 @@ impl StreamStore for Table {
         let mut writes = vec![
             TransactWriteItem::builder().update(claim.build().map_err(incomplete)?).build(),
             TransactWriteItem::builder().put(put.build().map_err(incomplete)?).build(),
-            self.put(source_item(record))?,
             self.put_config(record)?,
             self.put_stats(record)?,
         ];
+        if let Some(source) = source_item(record) {
+            writes.push(self.put(source)?);
+        }
         for (part, stack) in record.parts() {
             writes.push(self.put(stack_item(record, part, &stack.stack_name))?);
         }
@@ -77,8 +79,10 @@ impl StreamWriter for Table {
         if after.last_config_version > before.last_config_version {
             writes.push(self.put_config(after)?);
         }
-        if after.route() != before.route() {
-            writes.push(self.put(source_item(after))?);
+        if after.route() != before.route()
+            && let Some(source) = source_item(after)
+        {
+            writes.push(self.put(source)?);
         }
         let old: BTreeSet<&str> = before.parts().map(|(_, stack)| stack.stack_name.as_str()).collect();
         for (part, stack) in after.parts().filter(|(_, stack)| !old.contains(stack.stack_name.as_str())) {
@@ -101,9 +105,11 @@ impl StreamWriter for Table {
             .expression_attribute_values(":before", number(record.revision));
         let mut writes = vec![
             TransactWriteItem::builder().delete(delete.build().map_err(incomplete)?).build(),
-            self.delete(source_key(&record.resources.raw_stream))?,
             self.delete(stats_key(&record.ingest_id))?,
         ];
+        if let Some(raw_stream) = &record.resources.raw_stream {
+            writes.push(self.delete(source_key(raw_stream))?);
+        }
         for (_, stack) in record.parts() {
             writes.push(self.delete(stack_key(&stack.stack_name))?);
         }

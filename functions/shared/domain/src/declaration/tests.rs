@@ -167,6 +167,45 @@ fn without_a_raw_stream_there_is_no_place_for_a_pipeline() {
     assert!(Declaration::parse("buffer: {raw: false}\npipeline: {processors: []}", Leniency::Strict).is_ok());
 }
 
+fn new_faults(text: &str, leniency: Leniency) -> Vec<String> {
+    Draft::parse_new(text, leniency).finish().unwrap_err()
+}
+
+#[test]
+fn a_new_stream_may_say_create_raw() {
+    let cases = [
+        (r#"{"create_raw": false}"#, json!({"buffer": {"raw": false}})),
+        (r#"{"create_raw": true}"#, json!({"buffer": {"raw": true}})),
+        (
+            "name: a\ncreate_raw: false\nbuffer: {kinesis: {shards: 2}}\n",
+            json!({"name": "a", "buffer": {"kinesis": {"shards": 2}, "raw": false}}),
+        ),
+        ("", json!({})),
+    ];
+    for (text, posted) in cases {
+        let declared = Draft::parse_new(text, Leniency::Strict).finish().unwrap();
+        assert_eq!(declared.posted, posted, "{text}");
+        assert_eq!(declared, Declaration::parse(&posted.to_string(), Leniency::Strict).unwrap(), "{text}");
+    }
+    assert_eq!(faults(r#"{"create_raw": false}"#), ["(1,2) field create_raw not recognised"], "elsewhere it is unknown");
+}
+
+#[test]
+fn what_is_wrong_with_create_raw_is_named_where_it_stands() {
+    for leniency in [Leniency::Strict, Leniency::Chilled] {
+        assert_eq!(new_faults("name: a\ncreate_raw: 'no'\n", leniency), ["(2,13) expected boolean value, got string"]);
+        let both = ["(2,1) create_raw is another name for buffer.raw: expected one of them, got both"];
+        assert_eq!(new_faults("buffer: {raw: false}\ncreate_raw: false\n", leniency), both);
+        assert_eq!(new_faults("create_raw: false\nbuffer: 5\n", leniency), ["(2,9) expected object value, got integer"]);
+        assert_eq!(new_faults("[]", leniency), ["(1,1) expected object value, got array"]);
+        let processors = "create_raw: false\npipeline:\n  processors:\n    - flatten: {}\n";
+        assert_eq!(new_faults(processors, leniency), ["(4,5) buffer.raw: false leaves no place for a pipeline"]);
+    }
+    assert_eq!(new_faults("create_raw: true\ncreate_raw: false\n", Leniency::Strict).len(), 1, "it comes twice");
+    assert_eq!(new_faults("create_raw: false\nupdated_by: me\n", Leniency::Strict), ["(2,1) field updated_by not recognised"]);
+    assert_eq!(new_faults("{", Leniency::Strict), faults("{"));
+}
+
 #[test]
 fn a_resource_that_is_a_whole_section_stands_alone() {
     let beside =

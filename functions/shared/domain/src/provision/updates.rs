@@ -76,8 +76,11 @@ impl Provisioning<'_> {
     /// Stops a stream's pipeline where it is, or lets it go on from there. Meanwhile raw events wait, as long as they are kept.
     ///
     /// # Errors
-    /// As for [`Provisioning::update_stream`].
+    /// As for [`Provisioning::update_stream`]; it has no pipeline.
     pub async fn set_paused(&self, caller: &Caller, record: StreamRecord, is_paused: bool) -> Result<StreamRecord, ChangeFault> {
+        if record.resources.raw_stream.is_none() {
+            return Err(ChangeFault::NoPipeline);
+        }
         if record.resources.is_paused == is_paused && record.stack.status == Status::Active {
             return Ok(record);
         }
