@@ -34,6 +34,10 @@ async fn a_sink_comes_with_the_document_and_goes_with_a_patch() {
     client.wait_gone(&sink).await;
     assert_eq!(client.get(&format!("{stream}/sinks")).await.expect(200).json(), json!([]));
     assert_eq!(client.get(&stream).await.expect(200).json()["status"], "ACTIVE");
+    client.get(&format!("{stream}/events?{ALWAYS}")).await.expect_problem(409);
+    // What it wrote stays, and is found when there is a sink again.
+    client.patch(&stream, &json!({"output": {"s3": {}}})).await.expect(200);
+    client.wait_active(&sink).await;
     client.wait_for_history(&stream, ALWAYS, 1).await;
 }
 

@@ -52,7 +52,8 @@ async fn events_go_through_the_processors_and_follow_when_they_change() {
     let plain = json!({"time": "2026-01-06T08:00:00Z", "text": "plain", "n": 6});
     poll(async || {
         client.post(&format!("{stream}/events"), &plain).await.expect(200);
-        let answer = client.get(&format!("{stream}/events?from_date=2026-01-06&to_date=2026-01-06")).await.expect(200).json();
+        let answer =
+            client.get(&format!("{stream}/events?from_date=2026-01-06&to_date=2026-01-06&page_size=10000")).await.expect(200).json();
         let is_plain = answer["values"].as_array().unwrap().contains(&plain);
         if is_plain { Ok(()) } else { Err("the mapping still runs".to_owned()) }
     })
