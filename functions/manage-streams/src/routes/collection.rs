@@ -8,9 +8,11 @@ use domain::access::Caller;
 use domain::collection::{Step, StreamName, plan};
 use domain::config::FixedField;
 use domain::declaration::{Declaration, Draft, Leniency};
+use domain::document::StreamDocument;
 use domain::ids::Owner;
 use domain::limits::RETRY_AFTER_STACK;
 use domain::provision::{ChangeFault, check_quiet};
+use domain::record::StreamRecord;
 use domain::text_tree::{Content, Node};
 use futures::StreamExt;
 use http_edge::stream::require_touch;
@@ -18,7 +20,7 @@ use http_edge::{ActingOwner, DocumentBody, Problem, ProblemBody};
 
 use crate::context::Context;
 use crate::flags::{Chilled, ConfirmDeleteAll, DryRun};
-use crate::routes::checks::checked;
+use crate::routes::checks::{Whose, checked};
 use crate::routes::refusal::Refusal;
 use crate::routes::streams::check_reserved;
 use crate::views::{LintingErrors, SetOut};
@@ -44,7 +46,7 @@ const AT_A_TIME: usize = 8;
         ("dry_run" = Option<bool>, Query, description = "Answers the plan and changes nothing"),
         ("confirm" = Option<String>, Query, description = "`delete-all`: needed for an empty set"),
     ),
-    request_body(content = BTreeMap<String, domain::document::StreamDocument>, description = "Stream documents by name, JSON or YAML"),
+    request_body(content = BTreeMap<String, StreamDocument>, description = "Stream documents by name, JSON or YAML"),
     responses(
         (status = 200, description = "What was done, or would be", body = SetOut),
         (status = 400, description = "Faults in the documents, each with the stream's name, or an empty set without `confirm`", body = LintingErrors),
@@ -72,7 +74,9 @@ pub async fn set_streams(
     for record in context.streams.list(&owner).await?.into_iter().filter(|record| caller.may_touch(&record.key.id)) {
         existing.extend(context.provisioning().reconcile(record).await?);
     }
-    let steps = plan(existing, declared).map_err(|twice| Refusal::document(vec![twice.to_string()]))?;
+    let provisioning = context.provisioning();
+    let has_sinks_as_wanted = |record: &StreamRecord, wanted: &StreamDocument| provisioning.has_sinks_as_wanted(record, wanted);
+    let steps = plan(existing, declared, has_sinks_as_wanted).map_err(|twice| Refusal::document(vec![twice.to_string()]))?;
     check(&context, &steps)?;
     let done = SetOut::new(&steps, is_dry_run);
     if is_dry_run {
@@ -117,7 +121,7 @@ async fn declarations(scope: Scope<'_>, tree: Node, leniency: Leniency) -> Resul
             }
         };
         require_touch(caller, &name.id)?;
-        match checked(context, owner, Draft::read(member.value, leniency)).await {
+        match checked(context, Whose { owner, stream: None }, Draft::read(member.value, leniency)).await {
             Ok(declaration) => declared.push((name, declaration)),
             Err(Refusal::Document(LintingErrors { linting_errors })) => {
                 faults.extend(linting_errors.iter().map(|fault| named(&member.name, fault)));

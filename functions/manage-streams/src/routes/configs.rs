@@ -11,7 +11,7 @@ use http_edge::{AuthorizedStream, Problem, ProblemBody};
 
 use crate::context::Context;
 use crate::entity_tag::IfMatch;
-use crate::routes::checks::declaration;
+use crate::routes::checks::{Whose, declaration};
 use crate::routes::current;
 use crate::routes::refusal::Refusal;
 use crate::routes::updates::{Found, change};
@@ -94,6 +94,6 @@ pub async fn roll_back(
     let config = context.streams.load_config(&found.record.owner, &found.record.key, number).await?;
     let config = config.ok_or_else(no_such_config)?;
     let text = format!("{:#}", config.posted);
-    let declared = declaration(&context, &found.record.owner, &text, Leniency::Chilled).await?;
+    let declared = declaration(&context, Whose::of(&found.record), &text, Leniency::Chilled).await?;
     change(&context, &caller, found, declared).await
 }

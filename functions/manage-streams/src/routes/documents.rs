@@ -10,7 +10,7 @@ use http_edge::{ActingOwner, DocumentBody, ProblemBody};
 
 use crate::context::Context;
 use crate::flags::Chilled;
-use crate::routes::checks::declaration;
+use crate::routes::checks::{Whose, declaration};
 use crate::routes::refusal::Refusal;
 use crate::views::LintingErrors;
 
@@ -37,7 +37,7 @@ pub async fn lint_document(
     Chilled(leniency): Chilled,
     DocumentBody(body): DocumentBody,
 ) -> Result<Json<LintingErrors>, Refusal> {
-    declaration(&context, &owner, &body, leniency).await?;
+    declaration(&context, Whose { owner: &owner, stream: None }, &body, leniency).await?;
     Ok(Json(LintingErrors { linting_errors: Vec::new() }))
 }
 

@@ -1,19 +1,18 @@
 //! Streams whose `input` or `output` is a resource follow when that changes: each gets the new section as an update.
 
-use std::collections::BTreeMap;
-
 use domain::access::{Caller, Reach};
-use domain::declaration::Declaration;
+use domain::declaration::{Declaration, Draft, Leniency};
+use domain::document::StreamDocument;
 use domain::record::StreamRecord;
 use domain::resource::{Resource, ResourceUser};
+use domain::text_tree::{Node, Place};
 use http_edge::Problem;
 
 use crate::context::Context;
-use crate::routes::checks::is_section;
+use crate::routes::checks::{Whose, is_section, named_resources};
 use crate::routes::refusal::Refusal;
 
 /// The streams that a resource stands for a section of, each with what it will be declared as.
-#[derive(Default)]
 pub(super) struct Followers(Vec<(StreamRecord, Declaration)>);
 
 impl Followers {
@@ -26,20 +25,21 @@ impl Followers {
         if !is_section(resource.key.kind) {
             return Ok(Self(followers));
         }
-        let resources = BTreeMap::from([(resource.key.clone(), resource.config.clone())]);
         for user in &resource.used_by {
             let ResourceUser::Stream(key) = user else { continue };
             let found = context.streams.load(&Reach::Owner(resource.owner.clone()), &key.id, Some(&key.version)).await?;
             let Some(found) = found else { continue };
             let Some(record) = context.provisioning().reconcile(found).await? else { continue };
-            let mut document = record.document.clone();
-            document.resolve(&resources);
-            if document == record.document {
+            let declared = declared_with(context, &record, resource).await?;
+            let is_as_wanted =
+                declared.document == record.document && context.provisioning().has_sinks_as_wanted(&record, &record.document);
+            // A config that is pending may be made of it.
+            if is_as_wanted && record.pending.is_none() {
                 continue;
             }
-            let checked = context.provisioning().check_update(&record, &document);
+            let checked = context.provisioning().check_update(&record, &declared.document);
             checked.map_err(|fault| Problem::conflict(format!("stream {key} cannot follow: {fault}")))?;
-            followers.push((record.clone(), Declaration { posted: record.posted, document }));
+            followers.push((record, declared));
         }
         Ok(Self(followers))
     }
@@ -59,4 +59,19 @@ impl Followers {
         }
         Ok(())
     }
+}
+
+/// What a stream's document means with a resource as it will be.
+///
+/// # Errors
+/// 409, with what makes the stream impossible.
+async fn declared_with(context: &Context, record: &StreamRecord, resource: &Resource) -> Result<Declaration, Refusal> {
+    let place = Place { line: 1, column: 1 };
+    let mut draft = Draft::read(Node::from_value(record.posted.clone(), place), Leniency::Chilled);
+    let named = draft.document().map(StreamDocument::references).unwrap_or_default();
+    let named = named.into_iter().map(|reference| reference.key).collect();
+    let mut known = named_resources(context, Whose::of(record), named).await?;
+    known.insert(resource.key.clone(), resource.config.clone());
+    draft.resolve(&known);
+    draft.finish().map_err(|faults| Problem::conflict(format!("stream {} cannot follow: {}", record.key, faults.join("; "))).into())
 }

@@ -17,7 +17,7 @@ use crate::entity_tag::{IfMatch, resource_tag};
 use crate::flags::Chilled;
 use crate::named_resource::{AuthorizedResource, NamedResource, ResourceManager, no_such_resource};
 use crate::resource_views::{ResourceList, ResourceOut, ResourceSummary, by_type};
-use crate::routes::checks::{check_size, named_resources};
+use crate::routes::checks::{Whose, check_size, named_resources};
 use crate::routes::followers::Followers;
 use crate::routes::refusal::Refusal;
 use crate::views::LintingErrors;
@@ -87,7 +87,6 @@ pub async fn put_resource(
     if_match.check_resource(existing.as_ref())?;
     let declared = checked_resource(&context, &owner, &key, &body, leniency).await?;
     let now = context.system.now();
-    let mut followers = Followers::default();
     let (written, resource) = match existing {
         Some(before) if before.says(&declared) => {
             // Streams that could not follow the last time do now.
@@ -96,7 +95,8 @@ pub async fn put_resource(
         }
         Some(before) => {
             let after = before.changed(declared, &caller, now);
-            followers = Followers::find(&context, &after).await?;
+            // Refused before anything is changed.
+            Followers::find(&context, &after).await?;
             (context.resources.replace_resource(&before, &after).await, after)
         }
         None => {
@@ -107,8 +107,10 @@ pub async fn put_resource(
     };
     match written {
         Ok(()) => {
-            followers.update(&context, &caller).await?;
-            Ok(answer(&resource))
+            // Looked for anew: one may have begun to use it in between.
+            let stored = context.resources.load_resource(&resource.owner, &resource.key).await?.unwrap_or(resource);
+            Followers::find(&context, &stored).await?.update(&context, &caller).await?;
+            Ok(answer(&stored))
         }
         Err(WriteFault::Store(fault)) => Err(fault.into()),
         // With a condition, the caller learns whether it was the resource that changed.
@@ -202,7 +204,7 @@ async fn checked_resource(
     let declared = read.map_err(Refusal::document)?;
     check_size(&declared.posted)?;
     let named = declared.config.references();
-    let known = named_resources(context, owner, named.clone()).await?;
+    let known = named_resources(context, Whose { owner, stream: None }, named.clone()).await?;
     let unknown: Vec<String> =
         named.iter().filter(|key| !known.contains_key(key)).map(|key| format!("(1,1) {key} does not exist")).collect();
     if unknown.is_empty() { Ok(declared) } else { Err(Refusal::document(unknown)) }

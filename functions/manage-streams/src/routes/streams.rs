@@ -17,7 +17,7 @@ use http_edge::{ActingOwner, AuthorizedStream, DocumentBody, Problem, ProblemBod
 use crate::context::Context;
 use crate::entity_tag::IfMatch;
 use crate::flags::{Cascade, Chilled, WithDefaults};
-use crate::routes::checks::checked;
+use crate::routes::checks::{Whose, checked};
 use crate::routes::refusal::Refusal;
 use crate::routes::updates::Found;
 use crate::routes::{answer, current};
@@ -158,7 +158,7 @@ struct Wanted<'b> {
 
 async fn create(context: &Context, caller: &Caller, wanted: Wanted<'_>, success: StatusCode) -> Result<Response, Refusal> {
     let draft = Draft::parse_new(wanted.document, wanted.leniency);
-    let declared = checked(context, &wanted.owner, draft).await?;
+    let declared = checked(context, Whose { owner: &wanted.owner, stream: Some(&wanted.key) }, draft).await?;
     let record = context.provisioning().create_stream(caller, wanted.owner, wanted.key, declared).await?;
     let mut response = answer(context, &record);
     *response.status_mut() = success;

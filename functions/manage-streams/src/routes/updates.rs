@@ -14,7 +14,7 @@ use http_edge::{AuthorizedStream, DocumentBody, Problem, ProblemBody};
 use crate::context::Context;
 use crate::entity_tag::IfMatch;
 use crate::flags::Chilled;
-use crate::routes::checks::{checked, declaration};
+use crate::routes::checks::{Whose, checked, declaration};
 use crate::routes::refusal::Refusal;
 use crate::routes::{answer, current};
 use crate::views::{LintingErrors, StreamOut};
@@ -66,7 +66,7 @@ pub async fn put_stream(
     DocumentBody(body): DocumentBody,
 ) -> Result<Response, Refusal> {
     let found = Found::new(&context, record, if_match).await?;
-    let declared = declaration(&context, &found.record.owner, &body, leniency).await?;
+    let declared = declaration(&context, Whose::of(&found.record), &body, leniency).await?;
     change(&context, &caller, found, declared).await
 }
 
@@ -139,7 +139,7 @@ pub async fn patch_stream(
 ) -> Result<Response, Refusal> {
     let found = Found::new(&context, record, if_match).await?;
     let draft = Draft::patch(&found.record.posted, &body, leniency);
-    let declared = checked(&context, &found.record.owner, draft).await?;
+    let declared = checked(&context, Whose::of(&found.record), draft).await?;
     change(&context, &caller, found, declared).await
 }
 

@@ -95,6 +95,17 @@ async fn streams_follow_when_their_section_changes() {
 }
 
 #[tokio::test]
+async fn a_section_that_would_make_a_stream_impossible_is_refused() {
+    let bench = Bench::with_stream().await;
+    bench.post("/resources/output/archive", "{}").await;
+    bench.make("/streams/bus-positions/1", "input: {timestamp: $.time}\noutput: {resource: archive}\n").await;
+    let answer = bench.post("/resources/output/archive", "s3: {buffering: {size_mb: 5}}").await;
+    assert_eq!(answer.status, 409, "{}", answer.body);
+    assert!(answer.body["detail"].as_str().unwrap().starts_with("stream bus-positions/1 cannot follow: (1,1) "), "{}", answer.body);
+    assert_eq!(bench.get("/resources/output/archive").await.body["config"], json!({}));
+}
+
+#[tokio::test]
 async fn programs_of_resources_are_checked() {
     let bench = Bench::with_stream().await;
     let answer = bench.post("/resources/processor/speed", "mapping: .a = nope()").await;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::declaration::Declaration;
+use crate::document::StreamDocument;
 use crate::ids::{StreamId, StreamKey, Version};
 use crate::lifecycle::Status;
 use crate::record::StreamRecord;
@@ -65,7 +66,11 @@ pub struct DeclaredTwice(pub StreamKey);
 ///
 /// # Errors
 /// Two declarations of one stream.
-pub fn plan(existing: Vec<StreamRecord>, declared: Vec<(StreamName, Declaration)>) -> Result<Vec<Step>, DeclaredTwice> {
+pub fn plan(
+    existing: Vec<StreamRecord>,
+    declared: Vec<(StreamName, Declaration)>,
+    has_sinks_as_wanted: impl Fn(&StreamRecord, &StreamDocument) -> bool,
+) -> Result<Vec<Step>, DeclaredTwice> {
     let mut newest: BTreeMap<StreamId, Version> = BTreeMap::new();
     for record in &existing {
         let version = newest.entry(record.key.id.clone()).or_insert_with(|| record.key.version.clone());
@@ -84,7 +89,7 @@ pub fn plan(existing: Vec<StreamRecord>, declared: Vec<(StreamName, Declaration)
         }
         steps.push(match left.remove(&key) {
             None => Step::Create(key, Box::new(declaration)),
-            Some(record) if record.is_declared_as(&declaration) => Step::Keep(key),
+            Some(record) if record.is_declared_as(&declaration) && has_sinks_as_wanted(&record, &declaration.document) => Step::Keep(key),
             Some(record) => Step::Update(Box::new(record), Box::new(declaration)),
         });
     }
@@ -94,14 +99,14 @@ pub fn plan(existing: Vec<StreamRecord>, declared: Vec<(StreamName, Declaration)
 }
 
 impl StreamRecord {
-    /// Returns whether a declaration would change nothing: it runs, or will when the stack is ready, and the stream is not going.
+    /// Returns whether a declaration would change nothing: it runs, or will when the stack is ready.
     fn is_declared_as(&self, declaration: &Declaration) -> bool {
         let (posted, document) = match &self.pending {
             Some(pending) => (&pending.posted, &pending.document),
             None => (&self.posted, &self.document),
         };
-        let is_going = self.stack.status == Status::DeleteInProgress;
-        !is_going && *posted == declaration.posted && *document == declaration.document
+        let is_lost = matches!(self.stack.status, Status::DeleteInProgress | Status::OperationFailed);
+        !is_lost && *posted == declaration.posted && *document == declaration.document
     }
 }
 
@@ -133,23 +138,23 @@ mod tests {
     fn a_set_says_what_is_to_be_done_with_every_stream() {
         let existing = [("aaa", "1"), ("aaa", "2"), ("bbb", "1"), ("ccc", "1")].map(|(id, version)| active_stream(id, version, "waste"));
         let declared = wanted(&[("aaa", SAME), ("bbb/1", "name: b"), ("new", "{}"), ("new/3", "{}")]);
-        let steps = plan(existing.into(), declared).unwrap();
+        let steps = plan(existing.into(), declared, |_, _| true).unwrap();
         assert_eq!(shown(&steps), ["keep aaa/2", "update bbb/1", "create new/1", "create new/3", "delete aaa/1", "delete ccc/1"]);
     }
 
     #[test]
     fn a_stream_has_one_declaration() {
-        let twice = plan(vec![active_stream("aaa", "2", "waste")], wanted(&[("aaa", SAME), ("aaa/2", SAME)])).unwrap_err();
+        let twice = plan(vec![active_stream("aaa", "2", "waste")], wanted(&[("aaa", SAME), ("aaa/2", SAME)]), |_, _| true).unwrap_err();
         assert_eq!(twice.to_string(), "stream aaa/2 is declared twice");
-        assert!(plan(Vec::new(), wanted(&[("aaa", SAME), ("aaa/1", SAME)])).is_err());
+        assert!(plan(Vec::new(), wanted(&[("aaa", SAME), ("aaa/1", SAME)]), |_, _| true).is_err());
     }
 
     #[test]
     fn what_goes_already_need_not_be_deleted_but_is_not_kept_either() {
         let mut going = active_stream("aaa", "1", "waste");
         going.stack.start_delete(going.created_at);
-        assert!(plan(vec![going.clone()], Vec::new()).unwrap().is_empty());
-        assert_eq!(shown(&plan(vec![going], wanted(&[("aaa", SAME)])).unwrap()), ["update aaa/1"]);
+        assert!(plan(vec![going.clone()], Vec::new(), |_, _| true).unwrap().is_empty());
+        assert_eq!(shown(&plan(vec![going], wanted(&[("aaa", SAME)]), |_, _| true).unwrap()), ["update aaa/1"]);
     }
 
     #[test]

@@ -128,7 +128,11 @@ fn kind_unless_object(event: &str) -> Option<&'static str> {
     }
 }
 
-fn check_timestamp(event: &str, path: &FieldPath, format: TimestampFormat) -> Result<(), EventFault> {
+/// Checks that an event carries its time where it should.
+///
+/// # Errors
+/// It is missing, or written otherwise.
+pub(crate) fn check_timestamp(event: &str, path: &FieldPath, format: TimestampFormat) -> Result<(), EventFault> {
     let fault = |missing| EventFault::Timestamp { path: path.clone(), format, missing };
     let found = path.find(event).ok_or_else(|| fault(true))?;
     match event_time(found, format) {

@@ -249,7 +249,10 @@ impl StackState {
             (Status::OperationFailed, StackStatus::CreateComplete) if news.at >= self.since => self.turn(Status::Active, None, news.at),
             // The reason comes with the start of the rollback; the operation has not failed until the rollback is over.
             (Status::CreateInProgress, StackStatus::RollbackInProgress) => self.note_reason(news),
-            (Status::CreateInProgress, StackStatus::CreateFailed | StackStatus::RollbackComplete | StackStatus::RollbackFailed) => {
+            (
+                Status::CreateInProgress,
+                StackStatus::CreateFailed | StackStatus::RollbackComplete | StackStatus::RollbackFailed | StackStatus::DeleteFailed,
+            ) => {
                 let reason = self.reason_with(news);
                 self.turn(Status::OperationFailed, Some(reason), news.at)
             }

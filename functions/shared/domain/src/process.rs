@@ -11,7 +11,10 @@ use time::OffsetDateTime;
 
 use self::chunk::ChunkOutcome;
 use crate::dead_letter::{DeadLetter, DeadLetters, Reason};
+use crate::field_path::FieldPath;
 use crate::ids::IngestId;
+use crate::ingest::check_timestamp;
+use crate::input::TimestampFormat;
 use crate::json_text;
 use crate::limits::{MAX_RECORD_BYTES, MAX_RECORDS_PER_PUT};
 use crate::pipeline::Processor;
@@ -46,6 +49,18 @@ pub struct Route {
     /// What is done with every event.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub processors: Vec<Processor>,
+    /// Where an event's own time stands, by which sinks partition: the processors must leave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<EventTime>,
+}
+
+/// Where an event's own time stands, and how it is written.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct EventTime {
+    /// Where.
+    pub path: FieldPath,
+    /// How.
+    pub format: TimestampFormat,
 }
 
 /// Runs the processors of a stream, in their order.
@@ -68,6 +83,18 @@ pub struct BatchReport {
     pub resume_at: Option<usize>,
 }
 
+/// The lines that an event became, or why it became none.
+type Transformed = Result<Vec<Vec<u8>>, Reason>;
+
+/// A part of a batch that went through the processors.
+struct Chunk<'c> {
+    records: &'c [RawRecord<'c>],
+    transformed: Vec<Transformed>,
+}
+
+/// How long records are taken through the processors before those that are done are handed on. Ours: a part of an invocation's minute.
+const CHUNK_TIME: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// What `process_batch` works with.
 pub struct Pipeline<'p> {
     /// What is done with every event; nothing when there is none.
@@ -86,16 +113,21 @@ impl Pipeline<'_> {
     pub async fn process_batch(&self, route: &Route, records: &[RawRecord<'_>], request_id: &str, deadline: Deadline) -> BatchReport {
         let mut report = BatchReport { read: records.len(), stats: BatchStats::begun(self.system.now()), resume_at: None };
         report.stats.processors = vec![ProcessorCounters::default(); route.processors.len().min(COUNTED_PROCESSORS)];
-        for (nth, chunk) in records.chunks(MAX_RECORDS_PER_PUT).enumerate() {
-            let start = nth * MAX_RECORDS_PER_PUT;
+        let mut start = 0;
+        while start < records.len() {
             if deadline.is_past(self.system.now()) {
                 report.resume_at = Some(start);
                 break;
             }
-            if let Some(failed) = self.process_chunk(route, chunk, request_id, deadline, &mut report.stats).await {
+            let transformed = self.transform_some(route, &records[start..], &mut report.stats.processors);
+            let chunk = &records[start..start + transformed.len()];
+            if let Some(failed) =
+                self.process_chunk(route, Chunk { records: chunk, transformed }, request_id, deadline, &mut report.stats).await
+            {
                 report.resume_at = Some(start + failed);
                 break;
             }
+            start += chunk.len();
         }
         let to_come_again = report.resume_at.map_or(0, |index| report.read - index);
         let counters = report.stats.counters;
@@ -105,17 +137,33 @@ impl Pipeline<'_> {
         report
     }
 
+    /// Takes records through the processors until there is enough to be sent, or it has taken long enough: what is done is handed on before
+    /// more is begun, so that every invocation gets somewhere. At least one.
+    fn transform_some(&self, route: &Route, records: &[RawRecord<'_>], counts: &mut [ProcessorCounters]) -> Vec<Transformed> {
+        let begun = self.system.now();
+        let mut lines = 0;
+        let mut transformed = Vec::new();
+        for record in records.iter().take(MAX_RECORDS_PER_PUT) {
+            let result = transform_guarded(record.data, self.processors, route, counts);
+            lines += result.as_ref().map_or(0, Vec::len);
+            transformed.push(result);
+            if lines >= MAX_RECORDS_PER_PUT || self.system.now() - begun >= CHUNK_TIME {
+                break;
+            }
+        }
+        transformed
+    }
+
     /// Returns the first record that must come again, if any.
     async fn process_chunk(
         &self,
         route: &Route,
-        chunk: &[RawRecord<'_>],
+        chunk: Chunk<'_>,
         request_id: &str,
         deadline: Deadline,
         stats: &mut BatchStats,
     ) -> Option<usize> {
-        let transformed: Vec<Result<Vec<Vec<u8>>, Reason>> =
-            chunk.iter().map(|record| transform_guarded(record.data, self.processors, &mut stats.processors)).collect();
+        let Chunk { records: chunk, transformed } = chunk;
         let dead: Vec<(usize, DeadLetter)> = chunk
             .iter()
             .zip(&transformed)
@@ -172,18 +220,28 @@ impl Pipeline<'_> {
 }
 
 /// A panic in one event is that event's dead letter.
-fn transform_guarded(data: &[u8], processors: Option<&dyn Processors>, counts: &mut [ProcessorCounters]) -> Result<Vec<Vec<u8>>, Reason> {
-    catch_unwind(AssertUnwindSafe(|| process(data, processors, counts)))
+fn transform_guarded(data: &[u8], processors: Option<&dyn Processors>, route: &Route, counts: &mut [ProcessorCounters]) -> Transformed {
+    catch_unwind(AssertUnwindSafe(|| process(data, processors, route, counts)))
         .unwrap_or_else(|_| Err(Reason { code: "panic".to_owned(), detail: "processing the event panicked".to_owned() }))
 }
 
 /// What is left of an event after the processors, each a line.
-fn process(data: &[u8], processors: Option<&dyn Processors>, counts: &mut [ProcessorCounters]) -> Result<Vec<Vec<u8>>, Reason> {
+fn process(data: &[u8], processors: Option<&dyn Processors>, route: &Route, counts: &mut [ProcessorCounters]) -> Transformed {
     let line = transform(data)?;
     let Some(processors) = processors else { return Ok(vec![line]) };
-    let text = std::str::from_utf8(&line).unwrap_or_default();
+    let text = std::str::from_utf8(&line).unwrap_or_default().trim_end();
     let left = processors.run(text, counts)?;
-    left.into_iter().map(|event| fitting(format!("{event}\n").into_bytes())).collect()
+    left.into_iter().map(|event| checked_line(event, route.timestamp.as_ref())).collect()
+}
+
+/// An event as the processors left it must still be one that sinks can take.
+fn checked_line(event: String, timestamp: Option<&EventTime>) -> Result<Vec<u8>, Reason> {
+    json_text::check(&event).map_err(|fault| Reason { code: "too_deep".to_owned(), detail: format!("after the processors: {fault}") })?;
+    if let Some(EventTime { path, format }) = timestamp {
+        let checked = check_timestamp(&event, path, *format);
+        checked.map_err(|fault| Reason { code: "timestamp".to_owned(), detail: format!("after the processors: {fault}") })?;
+    }
+    fitting(format!("{event}\n").into_bytes())
 }
 
 /// One JSON object, compact, and a newline.
@@ -223,7 +281,13 @@ mod tests {
     }
 
     fn route() -> Route {
-        Route { processed_stream: "processed".into(), dead_letter_stream: "dead".into(), ingest_id: None, processors: Vec::new() }
+        Route {
+            processed_stream: "processed".into(),
+            dead_letter_stream: "dead".into(),
+            ingest_id: None,
+            processors: Vec::new(),
+            timestamp: None,
+        }
     }
 
     fn run(data: &[String], publisher: &FakePublisher, letters: &FakeDeadLetters, seconds_left: u64) -> BatchReport {

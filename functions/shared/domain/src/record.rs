@@ -13,7 +13,7 @@ use crate::ids::{IngestId, Owner, StreamKey};
 use crate::ingest::Entrance;
 use crate::lifecycle::{Effect, Operation, Reconciled, ResourceFailure, StackNews, StackState, Status};
 use crate::output::S3Settings;
-use crate::process::Route;
+use crate::process::{EventTime, Route};
 
 /// A stream, whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -231,7 +231,7 @@ impl StreamRecord {
 
     fn settle_stream(&mut self, effect: Effect) {
         // Sinks that wait for a stream that will never be were never asked for.
-        if self.stack.status == Status::OperationFailed && self.stack.operation == Operation::Create {
+        if self.stack.status == Status::OperationFailed && self.stack.operation != Operation::Delete {
             let waiting: Vec<SinkKind> = self.sinks.keys().copied().filter(|kind| self.is_waiting(Part::Sink(*kind))).collect();
             self.sinks.retain(|kind, _| !waiting.contains(kind));
         }
@@ -272,7 +272,13 @@ impl StreamRecord {
             dead_letter_stream: self.resources.dead_letter_stream.clone(),
             ingest_id: Some(self.ingest_id.clone()),
             processors: self.document.pipeline.processors.clone(),
+            timestamp: self.event_time(),
         }
+    }
+
+    fn event_time(&self) -> Option<EventTime> {
+        let input = &self.document.input;
+        input.timestamp.clone().map(|path| EventTime { path, format: input.timestamp_format })
     }
 
     /// Returns whether some part of it has failed.

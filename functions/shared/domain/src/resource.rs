@@ -20,7 +20,7 @@ use crate::store::{StoreFault, WriteFault};
 ///
 /// Ours: each is an item in the transaction that stores the config, and a transaction takes 100
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>).
-pub const MAX_REFERENCES: usize = 50;
+pub const MAX_REFERENCES: usize = 40;
 
 /// Streams and other resources that can name one resource. Ours: their names lie in the resource's item, beside its config.
 pub const MAX_USERS: usize = 1_000;

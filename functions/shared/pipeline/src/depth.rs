@@ -12,6 +12,9 @@ const MAX_OPERATORS: usize = 200;
 /// Steps of one path. As deep as an event's JSON may nest.
 const MAX_STEPS: usize = domain::limits::MAX_JSON_DEPTH;
 
+/// The greatest index in a path. Ours: to assign to it makes a list of that length.
+const MAX_INDEX: u64 = 1_000;
+
 /// What is too deep for the compiler, if something is.
 pub(crate) fn too_deep(source: &str) -> Option<Diagnostic> {
     let mut reader = Reader { source, at: 0, last: '\n', operators: 0, outer: Vec::new(), steps: 0 };
@@ -22,6 +25,8 @@ pub(crate) fn too_deep(source: &str) -> Option<Diagnostic> {
             Some(format!("expected at most {MAX_BRACKETS} brackets within each other, got more: use variables"))
         } else if reader.operators > MAX_OPERATORS {
             Some(format!("expected at most {MAX_OPERATORS} signs of operators in one expression, got more: use variables"))
+        } else if letter == '[' && reader.index_after().is_some_and(|index| index > MAX_INDEX) {
+            Some(format!("expected an index of at most {MAX_INDEX}: a list is made as long as that"))
         } else if reader.steps > MAX_STEPS {
             Some(format!("expected a path of at most {MAX_STEPS} steps, got a longer one"))
         } else {
@@ -73,13 +78,32 @@ impl Reader<'_> {
             ',' | ';' => self.begin_expression(),
             '\n' if !self.goes_on() => self.begin_expression(),
             '.' => self.steps += 1,
-            'e' if self.source[self.at..].starts_with("lse") && !self.last.is_alphanumeric() => self.operators += 2,
+            'e' if self.is_word("lse") => self.operators += 2,
+            'r' if self.is_word("eturn") => self.operators += 1,
+            'a' if self.is_word("bort") => self.operators += 1,
+            'i' if self.is_word("f") => self.operators += 1,
             _ if is_operator(letter) => self.operators += 1,
             _ => {}
         }
         if !letter.is_whitespace() {
             self.last = letter;
         }
+    }
+
+    /// The number that stands next, without its sign; one that is too long counts as the greatest.
+    fn index_after(&self) -> Option<u64> {
+        let rest = self.rest().trim_start().trim_start_matches('-');
+        let digits = &rest[..rest.find(|letter: char| !letter.is_ascii_digit() && letter != '_').unwrap_or(rest.len())];
+        let is_index = !digits.is_empty() && rest[digits.len()..].trim_start().starts_with(']');
+        is_index.then(|| digits.replace('_', "").parse().unwrap_or(u64::MAX))
+    }
+
+    /// Whether the letter that was read begins a word that ends so.
+    fn is_word(&self, rest: &str) -> bool {
+        let is_in_word = |letter: char| letter.is_alphanumeric() || letter == '_';
+        let before = self.source[..self.at].chars().rev().nth(1);
+        let after = self.rest().strip_prefix(rest).map(|after| after.chars().next());
+        !before.is_some_and(is_in_word) && after.is_some_and(|after| !after.is_some_and(is_in_word))
     }
 
     fn begin_expression(&mut self) {
@@ -140,5 +164,9 @@ mod tests {
         bad(format!("{}1{}", "(1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+".repeat(11), ")".repeat(11)));
         bad(format!(".a{} = 1", ".a".repeat(64)));
         bad(format!(".a{}", "[0]".repeat(65)));
+        bad(format!("{}1", "return ".repeat(201)));
+        bad(format!("{}\"a\"", "abort ".repeat(201)));
+        bad(".a[1001] = 1".to_owned());
+        bad(".a[-99999999999] = 1".to_owned());
     }
 }

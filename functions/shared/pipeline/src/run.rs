@@ -15,8 +15,11 @@ use vrl::value::{KeyString, ObjectMap, Secrets, Value};
 use crate::program::{EventType, Program, Purpose};
 use crate::schema::Schema;
 
-/// Events that one event may become. Ours: with 700 KiB an event, more would not fit an invocation's memory.
-const MAX_FAN_OUT: usize = 1_000;
+/// Events that one event may become. Ours: they keep its partition key, so they are written one after another.
+const MAX_FAN_OUT: usize = 100;
+
+/// Bytes that they may have together. Ours: one write to Kinesis takes 10 MiB.
+const MAX_FAN_OUT_BYTES: usize = 5 * 1024 * 1024;
 
 /// The longest detail of a failure, in characters.
 const MAX_DETAIL: usize = 500;
@@ -30,6 +33,8 @@ thread_local! {
 #[derive(Debug)]
 pub struct Compiled {
     steps: Vec<Step>,
+    /// Whether an event can be another one after the steps; else its own text goes on.
+    rewrites: bool,
 }
 
 #[derive(Debug)]
@@ -61,7 +66,8 @@ impl Compiled {
             let action = compile(processor, &mut event).map_err(|fault| format!("{path}: {fault}"))?;
             steps.push(Step { path, action });
         }
-        Ok(Self { steps })
+        let rewrites = steps.iter().any(|step| matches!(step.action, Action::Mapping(_) | Action::Flatten(_)));
+        Ok(Self { steps, rewrites })
     }
 }
 
@@ -97,7 +103,8 @@ fn compile(processor: &Processor, event: &mut EventType) -> Result<Action, Strin
 
 impl Processors for Compiled {
     fn run(&self, event: &str, counts: &mut [ProcessorCounters]) -> Result<Vec<String>, Reason> {
-        let event: Value = serde_json::from_str(event).map_err(|error| failure("undecodable", error.to_string()))?;
+        let text = event;
+        let event: Value = serde_json::from_str(text).map_err(|error| failure("undecodable", error.to_string()))?;
         let mut events = vec![event];
         let mut uncounted = ProcessorCounters::default();
         for (index, step) in self.steps.iter().enumerate() {
@@ -117,7 +124,20 @@ impl Processors for Compiled {
             }
             events = left;
         }
-        events.iter().map(|event| serde_json::to_string(event).map_err(|error| failure("unwritable", error.to_string()))).collect()
+        if !self.rewrites {
+            return Ok(events.iter().map(|_| text.to_owned()).collect());
+        }
+        let mut written = Vec::with_capacity(events.len());
+        let mut bytes = 0;
+        for event in &events {
+            let text = serde_json::to_string(event).map_err(|error| failure("unwritable", error.to_string()))?;
+            bytes += text.len();
+            if bytes > MAX_FAN_OUT_BYTES {
+                return Err(failure("fan_out", format!("expected at most {MAX_FAN_OUT_BYTES} bytes out of one event")));
+            }
+            written.push(text);
+        }
+        Ok(written)
     }
 }
 
@@ -136,7 +156,7 @@ impl Action {
             Self::Validate(schema) => validate(schema, event),
             Self::Flatten(separator) => {
                 let mut flat = ObjectMap::new();
-                flatten(String::new(), event, separator, &mut flat);
+                flatten(None, event, separator, &mut flat).map_err(|name| ("flatten", format!("two fields would be named {name:?}")))?;
                 Ok(vec![Value::Object(flat)])
             }
             Self::Pass => Ok(vec![event]),
@@ -185,16 +205,24 @@ fn validate(schema: &Schema, event: Value) -> Given {
 }
 
 /// Lists keep their place; what is within them is not touched. An empty object stays as it is.
-fn flatten(prefix: String, value: Value, separator: &str, flat: &mut ObjectMap) {
-    match value {
-        Value::Object(members) if !members.is_empty() || prefix.is_empty() => {
+///
+/// # Errors
+/// A name that two fields would have.
+fn flatten(prefix: Option<String>, value: Value, separator: &str, flat: &mut ObjectMap) -> Result<(), String> {
+    match (prefix, value) {
+        (prefix, Value::Object(members)) if !members.is_empty() || prefix.is_none() => {
             for (name, member) in members {
-                let path = if prefix.is_empty() { name.to_string() } else { format!("{prefix}{separator}{name}") };
-                flatten(path, member, separator, flat);
+                let path = prefix.as_ref().map_or_else(|| name.to_string(), |prefix| format!("{prefix}{separator}{name}"));
+                flatten(Some(path), member, separator, flat)?;
             }
+            Ok(())
         }
-        other => {
-            flat.insert(KeyString::from(prefix), other);
+        (prefix, other) => {
+            let name = prefix.unwrap_or_default();
+            match flat.insert(KeyString::from(name.clone()), other) {
+                None => Ok(()),
+                Some(_) => Err(name.chars().take(100).collect()),
+            }
         }
     }
 }
@@ -266,6 +294,19 @@ mod tests {
         let event = r#"{"a":{"b":{"c":1}},"d":[{"e":1}],"f":{}}"#;
         assert_eq!(left(json!([{"flatten": {}}]), event), [r#"{"a_b_c":1,"d":[{"e":1}],"f":{}}"#]);
         assert_eq!(left(json!([{"flatten": {"separator": "."}}]), "{}"), ["{}"]);
+        assert_eq!(left(json!([{"flatten": {}}]), r#"{"":{"x":1},"y":{"":{}}}"#), [r#"{"_x":1,"y_":{}}"#]);
+        let failed = run(json!([{"flatten": {}}]), r#"{"a":{"b":1},"a_b":2}"#).unwrap_err();
+        assert_eq!(
+            (failed.code.as_str(), failed.detail.as_str()),
+            ("flatten", r#"pipeline.processors[0].flatten: two fields would be named "a_b""#)
+        );
+    }
+
+    #[test]
+    fn an_event_that_nothing_changes_keeps_its_text() {
+        let event = r#"{"z":12345678901234567890123,"a":1e5,"a2":1.10}"#;
+        let steps = json!([{"filter": "exists(.z)"}, {"validate": {"schema": {"required": ["a"]}}}, {"rate_limit": "slow"}]);
+        assert_eq!(left(steps, event), [event]);
     }
 
     #[test]

@@ -16,6 +16,25 @@ const MACHINE: &str = "it tells about the machine that happens to run it";
 const FILES: &str = "it reads files";
 const LOG: &str = "events do not belong in a log";
 const VECTOR: &str = "it needs a running Vector";
+const LOOP: &str = "loops are not available yet: nothing bounds their time and memory";
+const UNPACKED: &str = "nothing bounds what it unpacks";
+
+/// Functions that are compiled and that no program may call: a single event could take an invocation's memory or time.
+const UNBOUNDED: [(&str, &str); 13] = [
+    ("for_each", LOOP),
+    ("map_keys", LOOP),
+    ("map_values", LOOP),
+    ("filter", LOOP),
+    ("replace_with", LOOP),
+    ("decode_gzip", UNPACKED),
+    ("decode_zlib", UNPACKED),
+    ("decode_zstd", UNPACKED),
+    ("decode_snappy", UNPACKED),
+    ("decode_lz4", UNPACKED),
+    ("random_bytes", "nothing bounds what it makes"),
+    ("set", "nothing bounds the list that it makes"),
+    ("unnest", "the event stands in each of its parts, and nothing bounds them"),
+];
 
 /// Functions of VRL, or of Vector's own library around it, that no program may call, and why.
 const REFUSED: [(&str, &str); 20] = [
@@ -43,7 +62,7 @@ const REFUSED: [(&str, &str); 20] = [
 
 /// Why no program may call a function, if it is one of those.
 pub(crate) fn refusal(function: &str) -> Option<&'static str> {
-    REFUSED.iter().find(|(name, _)| *name == function).map(|(_, why)| *why)
+    REFUSED.iter().chain(&UNBOUNDED).find(|(name, _)| *name == function).map(|(_, why)| *why)
 }
 
 #[cfg(test)]
@@ -57,6 +76,14 @@ mod tests {
         for wanted in ["to_float", "parse_json", "sha2", "uuid_v7", "parse_timestamp", "flatten", "now", "parse_groks"] {
             assert!(names.contains(&wanted), "{wanted}");
         }
+    }
+
+    #[test]
+    fn every_function_with_a_closure_is_a_loop_and_refused() {
+        let loops: Vec<&str> =
+            vrl::stdlib::all().iter().filter(|function| function.closure().is_some()).map(|function| function.identifier()).collect();
+        assert!(!loops.is_empty());
+        assert!(loops.iter().all(|name| refusal(name).is_some()), "{loops:?}");
     }
 
     #[test]

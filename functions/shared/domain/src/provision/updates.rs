@@ -29,6 +29,11 @@ impl Provisioning<'_> {
         self.swap(caller, record, wanted).await
     }
 
+    /// Returns whether a stream's sinks are as a document wants them: an update of one can have failed.
+    pub fn has_sinks_as_wanted(&self, record: &StreamRecord, wanted: &StreamDocument) -> bool {
+        self.sink_changes(record, wanted).is_ok_and(|changes| changes.is_empty())
+    }
+
     /// Checks that a stream could take another config now.
     ///
     /// # Errors
