@@ -1,8 +1,9 @@
 //! Processors: what a document says is what happens to events.
 
+use reqwest::Method;
 use serde_json::json;
 
-use crate::harness::{Client, poll};
+use crate::harness::{Client, poll, unique_id};
 
 #[tokio::test]
 async fn events_go_through_the_processors_and_follow_when_they_change() {
@@ -48,7 +49,7 @@ async fn events_go_through_the_processors_and_follow_when_they_change() {
     assert_eq!(pipeline["processors"]["1.filter"], json!({"received": 4, "sent": 3, "failed": 0}));
     assert_eq!(pipeline["processors"]["2.validate"], json!({"received": 3, "sent": 2, "failed": 1}));
 
-    client.send(client.request(reqwest::Method::PATCH, &stream).body(r#"{"pipeline": null}"#)).await.expect(200);
+    client.send(client.request(Method::PATCH, &stream).body(r#"{"pipeline": null}"#)).await.expect(200);
     let plain = json!({"time": "2026-01-06T08:00:00Z", "text": "plain", "n": 6});
     poll(async || {
         client.post(&format!("{stream}/events"), &plain).await.expect(200);
@@ -58,4 +59,23 @@ async fn events_go_through_the_processors_and_follow_when_they_change() {
         if is_plain { Ok(()) } else { Err("the mapping still runs".to_owned()) }
     })
     .await;
+
+    // A processor that streams share, and that they follow when it changes.
+    let shared = format!("/resources/processor/{}", unique_id("shared"));
+    let name = shared.rsplit('/').next().unwrap();
+    client.post(&shared, &json!({"mapping": ".from = \"first\""})).await.expect(200);
+    let patch = json!({"pipeline": {"processors": [{"resource": name}]}});
+    client.send(client.request(Method::PATCH, &stream).body(patch.to_string())).await.expect(200);
+    client.delete(&shared).await.expect_problem(409);
+    for (nth, from) in ["first", "second"].into_iter().enumerate() {
+        client.post(&shared, &json!({"mapping": format!(".from = {from:?}")})).await.expect(200);
+        let day = format!("2026-02-0{}", nth + 1);
+        poll(async || {
+            client.post(&format!("{stream}/events"), &json!({"time": format!("{day}T08:00:00Z"), "n": 7})).await.expect(200);
+            let answer = client.get(&format!("{stream}/events?from_date={day}&to_date={day}&page_size=10000")).await.expect(200).json();
+            let has_come = answer["values"].as_array().unwrap().iter().any(|value| value["from"] == from);
+            if has_come { Ok(()) } else { Err(format!("nothing from the {from} one")) }
+        })
+        .await;
+    }
 }

@@ -1,6 +1,6 @@
 //! What is kept warm between batches.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws::dynamodb::Table;
@@ -9,9 +9,13 @@ use aws::host_system::HostSystem;
 use aws::kinesis::Kinesis;
 use domain::dead_letter::DeadLetters;
 use domain::environment::{BadEnvironment, Environment, process};
+use domain::ids::ResourceId;
 use domain::limits::CONFIG_CACHE_TTL;
+use domain::pipeline::Processor;
 use domain::process::Route;
 use domain::publish::EventPublisher;
+use domain::resource::{ResourceKey, ResourceKind, ResourceReader};
+use domain::resource_config::ResourceConfig;
 use domain::stats::StatsWriter;
 use domain::store::{Routes, StoreFault};
 use domain::system::System;
@@ -41,6 +45,8 @@ impl Settings {
 pub struct Context {
     /// Knows where a raw stream's records go.
     pub routes: Arc<dyn Routes>,
+    /// Knows the processors that streams share.
+    pub resources: Arc<dyn ResourceReader>,
     /// Takes processed events.
     pub publisher: Arc<dyn EventPublisher>,
     /// Takes what cannot be processed.
@@ -59,6 +65,8 @@ pub struct Known {
     pub route: Route,
     /// What is done with them on the way.
     pub processors: Option<Arc<Compiled>>,
+    /// The processors that the route names, as they were compiled.
+    shared: BTreeMap<ResourceId, Processor>,
     found_at: OffsetDateTime,
 }
 
@@ -75,12 +83,12 @@ impl Context {
         Ok(Self::new(table, Arc::new(Kinesis::new(&config)), Arc::new(Firehose::new(&config, system.clone())), system))
     }
 
-    /// Puts the ports together. One store knows the routes and keeps the stats.
+    /// Puts the ports together. One store knows the routes and the shared processors, and keeps the stats.
     pub fn new<T>(store: Arc<T>, publisher: Arc<dyn EventPublisher>, dead_letters: Arc<dyn DeadLetters>, system: Arc<dyn System>) -> Self
     where
-        T: Routes + StatsWriter + 'static,
+        T: Routes + ResourceReader + StatsWriter + 'static,
     {
-        Self { routes: store.clone(), publisher, dead_letters, stats: store, system, known: Mutex::default() }
+        Self { routes: store.clone(), resources: store.clone(), publisher, dead_letters, stats: store, system, known: Mutex::default() }
     }
 
     /// Finds a raw stream's route, from memory within the cache time. One that is missing is looked up every time.
@@ -100,13 +108,28 @@ impl Context {
             lock().remove(raw_stream);
             return Ok(None);
         };
+        let shared = self.shared_processors(&route).await?;
         let processors = match known {
-            Some(known) if known.route.processors == route.processors => known.processors,
+            Some(known) if known.route.processors == route.processors && known.shared == shared => known.processors,
             _ if route.processors.is_empty() => None,
-            _ => Some(Arc::new(Compiled::new(&route.processors).map_err(StoreFault::new)?)),
+            _ => Some(Arc::new(Compiled::new(&route.processors, &shared).map_err(StoreFault::new)?)),
         };
-        let found = Known { route, processors, found_at: now };
+        let found = Known { route, processors, shared, found_at: now };
         lock().insert(raw_stream.to_owned(), found.clone());
         Ok(Some(found))
+    }
+
+    /// Loads the processors that a route names. One cannot be removed while a stream names it.
+    async fn shared_processors(&self, route: &Route) -> Result<BTreeMap<ResourceId, Processor>, StoreFault> {
+        let mut shared = BTreeMap::new();
+        for processor in &route.processors {
+            let (Processor::Resource(id), Some(owner)) = (processor, &route.owner) else { continue };
+            let key = ResourceKey { kind: ResourceKind::Processor, id: id.clone() };
+            let found = self.resources.load_resource(owner, &key).await?;
+            if let Some(ResourceConfig::Processor(processor)) = found.map(|resource| resource.config) {
+                shared.insert(id.clone(), processor);
+            }
+        }
+        Ok(shared)
     }
 }

@@ -8,8 +8,9 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use domain::dead_letter::DeadLetters;
-use domain::fakes::{FakeDeadLetters, FakePublisher, FakeStore, FakeSystem, PutFault, StatsFault, active_stream};
+use domain::fakes::{FakeDeadLetters, FakePublisher, FakeStore, FakeSystem, PutFault, StatsFault, active_stream, resource};
 use domain::limits::{CONFIG_CACHE_TTL, PUT_ATTEMPTS, STATS_TIME};
+use domain::resource::ResourceKind;
 use domain::stats::Stats;
 use domain::store::StreamWriter;
 use domain::system::System;
@@ -360,6 +361,18 @@ async fn processors_run_as_the_config_says_and_follow_within_the_cache_time() {
     assert_eq!(trucks(bench.forwarded()), ["RUBBISH 17", "GLASS 3 Ø"]);
     let counters = bench.stats().counters;
     assert_eq!((counters.received, counters.forwarded, counters.filtered), (3, 2, 1));
+
+    bench.store.insert_resource(resource("waste", ResourceKind::Processor, "cargo", "mapping: .litres = 1"));
+    declare(json!([{"resource": "cargo"}])).await;
+    bench.system.advance(CONFIG_CACHE_TTL);
+    bench.send(&batch()).await.unwrap();
+    assert!(bench.forwarded()[2..].iter().all(|(line, _)| line.contains(r#""litres":1,"#)), "{:?}", bench.forwarded());
+    bench.store.insert_resource(resource("waste", ResourceKind::Processor, "cargo", "filter: 'false'"));
+    bench.send(&batch()).await.unwrap();
+    assert_eq!(bench.forwarded().len(), 8, "within the cache time the old one runs");
+    bench.system.advance(CONFIG_CACHE_TTL);
+    bench.send(&batch()).await.unwrap();
+    assert_eq!(bench.forwarded().len(), 8, "then the new one drops all");
 
     declare(json!([{"mapping": ".truck = to_int!(.truck)"}])).await;
     bench.system.advance(CONFIG_CACHE_TTL);

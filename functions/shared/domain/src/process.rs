@@ -1,22 +1,19 @@
 //! From the raw to the processed stream: each event becomes one JSON object and a newline, or a dead letter.
 
 mod chunk;
-
-use std::panic::{AssertUnwindSafe, catch_unwind};
+mod transform;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
 use self::chunk::ChunkOutcome;
+use self::transform::{Transformed, transform_guarded};
 use crate::dead_letter::{DeadLetter, DeadLetters, Reason};
 use crate::field_path::FieldPath;
-use crate::ids::IngestId;
-use crate::ingest::check_timestamp;
+use crate::ids::{IngestId, Owner};
 use crate::input::TimestampFormat;
-use crate::json_text;
-use crate::limits::{MAX_RECORD_BYTES, MAX_RECORDS_PER_PUT};
+use crate::limits::MAX_RECORDS_PER_PUT;
 use crate::pipeline::Processor;
 use crate::publish::{Deadline, EventPublisher, Record, put_in_order};
 use crate::record::rfc3339_text;
@@ -46,6 +43,9 @@ pub struct Route {
     /// Under which the stream's stats are kept. Streams from before there were stats have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingest_id: Option<IngestId>,
+    /// Whose the stream is, and with it the resources that its processors name. Streams from before there were any name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
     /// What is done with every event.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub processors: Vec<Processor>,
@@ -82,9 +82,6 @@ pub struct BatchReport {
     /// The first record that must come again, if any; all after it come again too.
     pub resume_at: Option<usize>,
 }
-
-/// The lines that an event became, or why it became none.
-type Transformed = Result<Vec<Vec<u8>>, Reason>;
 
 /// A part of a batch that went through the processors.
 struct Chunk<'c> {
@@ -219,50 +216,6 @@ impl Pipeline<'_> {
     }
 }
 
-/// A panic in one event is that event's dead letter.
-fn transform_guarded(data: &[u8], processors: Option<&dyn Processors>, route: &Route, counts: &mut [ProcessorCounters]) -> Transformed {
-    catch_unwind(AssertUnwindSafe(|| process(data, processors, route, counts)))
-        .unwrap_or_else(|_| Err(Reason { code: "panic".to_owned(), detail: "processing the event panicked".to_owned() }))
-}
-
-/// What is left of an event after the processors, each a line.
-fn process(data: &[u8], processors: Option<&dyn Processors>, route: &Route, counts: &mut [ProcessorCounters]) -> Transformed {
-    let line = transform(data)?;
-    let Some(processors) = processors else { return Ok(vec![line]) };
-    let text = std::str::from_utf8(&line).unwrap_or_default().trim_end();
-    let left = processors.run(text, counts)?;
-    left.into_iter().map(|event| checked_line(event, route.timestamp.as_ref())).collect()
-}
-
-/// An event as the processors left it must still be one that sinks can take.
-fn checked_line(event: String, timestamp: Option<&EventTime>) -> Result<Vec<u8>, Reason> {
-    json_text::check(&event).map_err(|fault| Reason { code: "too_deep".to_owned(), detail: format!("after the processors: {fault}") })?;
-    if let Some(EventTime { path, format }) = timestamp {
-        let checked = check_timestamp(&event, path, *format);
-        checked.map_err(|fault| Reason { code: "timestamp".to_owned(), detail: format!("after the processors: {fault}") })?;
-    }
-    fitting(format!("{event}\n").into_bytes())
-}
-
-/// One JSON object, compact, and a newline.
-fn transform(data: &[u8]) -> Result<Vec<u8>, Reason> {
-    let undecodable = |detail: String| Reason { code: "undecodable".to_owned(), detail };
-    let text = std::str::from_utf8(data).map_err(|error| undecodable(format!("not UTF-8 at byte {}", error.valid_up_to())))?;
-    let value: &RawValue = serde_json::from_str(text).map_err(|error| undecodable(format!("not JSON: {error}")))?;
-    if !value.get().starts_with('{') {
-        return Err(undecodable("not a JSON object".to_owned()));
-    }
-    json_text::check(value.get()).map_err(|fault| undecodable(fault.to_string()))?;
-    fitting(json_text::line(value.get()))
-}
-
-fn fitting(line: Vec<u8>) -> Result<Vec<u8>, Reason> {
-    if line.len() > MAX_RECORD_BYTES - 256 {
-        return Err(Reason { code: "too_large".to_owned(), detail: format!("{} bytes do not fit a Kinesis record", line.len()) });
-    }
-    Ok(line)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -285,6 +238,7 @@ mod tests {
             processed_stream: "processed".into(),
             dead_letter_stream: "dead".into(),
             ingest_id: None,
+            owner: None,
             processors: Vec::new(),
             timestamp: None,
         }

@@ -271,6 +271,7 @@ impl StreamRecord {
             processed_stream: self.resources.processed_stream.clone(),
             dead_letter_stream: self.resources.dead_letter_stream.clone(),
             ingest_id: Some(self.ingest_id.clone()),
+            owner: Some(self.owner.clone()),
             processors: self.document.pipeline.processors.clone(),
             timestamp: self.event_time(),
         }

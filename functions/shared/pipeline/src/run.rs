@@ -1,10 +1,12 @@
 //! A stream's processors, compiled and run.
 //!
-//! `dedupe`, `rate_limit` and `resource` are not run yet: an event passes them as it is.
+//! `dedupe` and `rate_limit` are not run yet: an event passes them as it is.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use domain::dead_letter::Reason;
+use domain::ids::ResourceId;
 use domain::pipeline::Processor;
 use domain::process::Processors;
 use domain::stats::ProcessorCounters;
@@ -54,16 +56,16 @@ enum Action {
 }
 
 impl Compiled {
-    /// Compiles processors, once for a config.
+    /// Compiles processors, once for a config. `resources` are those that it names.
     ///
     /// # Errors
-    /// The first that does not compile, which a document that was checked does not have.
-    pub fn new(processors: &[Processor]) -> Result<Self, String> {
+    /// The first that does not compile, which a document that was checked does not have, or names a resource that is not given.
+    pub fn new(processors: &[Processor], resources: &BTreeMap<ResourceId, Processor>) -> Result<Self, String> {
         let mut event = EventType::default();
         let mut steps = Vec::with_capacity(processors.len());
         for (index, processor) in processors.iter().enumerate() {
             let path = format!("pipeline.processors[{index}].{}", processor.name());
-            let action = compile(processor, &mut event).map_err(|fault| format!("{path}: {fault}"))?;
+            let action = compile(processor, resources, &mut event).map_err(|fault| format!("{path}: {fault}"))?;
             steps.push(Step { path, action });
         }
         let rewrites = steps.iter().any(|step| matches!(step.action, Action::Mapping(_) | Action::Flatten(_)));
@@ -71,7 +73,7 @@ impl Compiled {
     }
 }
 
-fn compile(processor: &Processor, event: &mut EventType) -> Result<Action, String> {
+fn compile(processor: &Processor, resources: &BTreeMap<ResourceId, Processor>, event: &mut EventType) -> Result<Action, String> {
     let program = |source: &str, purpose, event: &EventType| {
         let compiled = Program::compile(source, purpose, event);
         compiled.map_err(|found| found.first().map_or_else(String::new, |found| found.message.clone()))
@@ -92,9 +94,13 @@ fn compile(processor: &Processor, event: &mut EventType) -> Result<Action, Strin
             *event = EventType::default();
             Action::Flatten(flatten.separator.clone())
         }
-        Processor::Resource(_) => {
+        // It was checked for any event, and what it leaves can be anything.
+        Processor::Resource(id) => {
             *event = EventType::default();
-            Action::Pass
+            match resources.get(id) {
+                Some(Processor::Resource(_)) | None => return Err(format!("there is no processor {id}")),
+                Some(processor) => compile(processor, resources, &mut EventType::default())?,
+            }
         }
         Processor::Dedupe(_) => Action::Pass,
         Processor::RateLimit(_) => Action::Pass,
@@ -234,7 +240,7 @@ mod tests {
 
     fn run(processors: serde_json::Value, event: &str) -> Result<Vec<String>, Reason> {
         let processors: Vec<Processor> = serde_json::from_value(processors).unwrap();
-        Compiled::new(&processors).unwrap().run(event, &mut [])
+        Compiled::new(&processors, &BTreeMap::new()).unwrap().run(event, &mut [])
     }
 
     fn left(processors: serde_json::Value, event: &str) -> Vec<String> {
@@ -262,6 +268,23 @@ mod tests {
     }
 
     #[test]
+    fn a_resource_does_what_it_says_whatever_comes_before_it() {
+        let resources = BTreeMap::from([
+            ("speed".parse().unwrap(), serde_json::from_value(json!({"mapping": ".kmh = to_float!(.kmh)"})).unwrap()),
+            ("itself".parse().unwrap(), Processor::Resource("itself".parse().unwrap())),
+        ]);
+        let compiled = |text| Compiled::new(&serde_json::from_value::<Vec<Processor>>(text).unwrap(), &resources);
+        // VRL would refuse the exclamation mark if it knew that `.kmh` is a number already.
+        let twice = compiled(json!([{"mapping": ".kmh = 1.5"}, {"resource": "speed"}])).unwrap();
+        assert_eq!(twice.run("{}", &mut []).unwrap(), [r#"{"kmh":1.5}"#]);
+        let failed = compiled(json!([{"resource": "speed"}])).unwrap().run(r#"{"kmh":"x"}"#, &mut []).unwrap_err();
+        assert!(failed.detail.starts_with("pipeline.processors[0].resource: "), "{}", failed.detail);
+        for bad in ["nobody", "itself"] {
+            assert!(compiled(json!([{"resource": bad}])).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn bento_s_uppercase_stream_runs_in_our_terms() {
         assert_eq!(left(json!([{"mapping": ".text = upcase!(.text)"}]), r#"{"text":"hello"}"#), [r#"{"text":"HELLO"}"#]);
     }
@@ -270,7 +293,7 @@ mod tests {
     fn what_each_processor_did_is_counted() {
         let processors = json!([{"mapping": ". = array!(.list)"}, {"filter": "exists(.a)"}, {"mapping": ".a = to_int!(.a)"}]);
         let processors: Vec<Processor> = serde_json::from_value(processors).unwrap();
-        let compiled = Compiled::new(&processors).unwrap();
+        let compiled = Compiled::new(&processors, &BTreeMap::new()).unwrap();
         let mut counts = [ProcessorCounters::default(); 3];
         compiled.run(r#"{"list":[{"a":1},{"b":1}]}"#, &mut counts).unwrap();
         compiled.run(r#"{"list":[{"a":"x"}]}"#, &mut counts).unwrap_err();
