@@ -6,50 +6,44 @@ use http::request::Parts;
 use http_edge::Problem;
 use http_edge::query::parameters;
 
+/// An extractor of one switch.
+macro_rules! switch {
+    ($(#[$doc:meta])* $name:ident, $parameter:literal) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $name(pub bool);
+
+        impl<S: Send + Sync> FromRequestParts<S> for $name {
+            type Rejection = Problem;
+
+            async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+                is_on(parts, $parameter).map(Self)
+            }
+        }
+    };
+}
+
+switch!(
+    /// `?defaults=true`: a config is shown with every default filled in.
+    WithDefaults,
+    "defaults"
+);
+
+switch!(
+    /// `?dry_run=true`: says what would be done, and does nothing.
+    DryRun,
+    "dry_run"
+);
+
+switch!(
+    /// `?cascade=true`: what hangs on a stream goes with it.
+    Cascade,
+    "cascade"
+);
+
 /// `?chilled=true`: lint errors pass, except for those that make the stream impossible.
 #[derive(Debug)]
 pub struct Chilled(pub Leniency);
-
-/// `?defaults=true`: a config is shown with every default filled in.
-#[derive(Debug)]
-pub struct WithDefaults(pub bool);
-
-/// `?dry_run=true`: says what would be done, and does nothing.
-#[derive(Debug)]
-pub struct DryRun(pub bool);
-
-/// `?confirm=delete-all`.
-#[derive(Debug)]
-pub struct ConfirmDeleteAll(pub bool);
-
-impl<S: Send + Sync> FromRequestParts<S> for DryRun {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        is_on(parts, "dry_run").map(Self)
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for ConfirmDeleteAll {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let parameters = parameters(parts.uri.query().unwrap_or_default());
-        Ok(Self(parameters.iter().any(|(name, value)| name == "confirm" && value == "delete-all")))
-    }
-}
-
-/// `?cascade=true`: what hangs on a stream goes with it.
-#[derive(Debug)]
-pub struct Cascade(pub bool);
-
-impl<S: Send + Sync> FromRequestParts<S> for Cascade {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        is_on(parts, "cascade").map(Self)
-    }
-}
 
 impl<S: Send + Sync> FromRequestParts<S> for Chilled {
     type Rejection = Problem;
@@ -60,11 +54,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Chilled {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for WithDefaults {
+/// `?confirm=delete-all`.
+#[derive(Debug)]
+pub struct ConfirmDeleteAll(pub bool);
+
+impl<S: Send + Sync> FromRequestParts<S> for ConfirmDeleteAll {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        is_on(parts, "defaults").map(Self)
+        let parameters = parameters(parts.uri.query().unwrap_or_default());
+        Ok(Self(parameters.iter().any(|(name, value)| name == "confirm" && value == "delete-all")))
     }
 }
 

@@ -63,7 +63,7 @@ fn check_string(bytes: &[u8], mut at: usize) -> Result<usize, TextFault> {
     Ok(at)
 }
 
-/// Reads `\uXXXX` at `at`.
+/// Reads the escape of a UTF-16 unit, a backslash, `u` and four digits, that begins at `at`.
 fn hex_escape(bytes: &[u8], at: usize) -> Option<u32> {
     let escape = bytes.get(at..at + 6)?;
     if !escape.starts_with(b"\\u") {
