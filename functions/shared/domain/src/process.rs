@@ -9,14 +9,13 @@ use time::OffsetDateTime;
 
 use self::chunk::ChunkOutcome;
 use self::transform::{Transformed, transform_guarded};
-use crate::dead_letter::{DeadLetter, DeadLetters, Reason};
+use crate::dead_letter::{DeadLetter, DeadLetters, LetterId, Reason};
 use crate::field_path::FieldPath;
-use crate::ids::{IngestId, Owner};
+use crate::ids::{IngestId, Owner, StreamKey};
 use crate::input::TimestampFormat;
 use crate::limits::MAX_RECORDS_PER_PUT;
 use crate::pipeline::Processor;
 use crate::publish::{Deadline, EventPublisher, Record, put_in_order};
-use crate::record::rfc3339_text;
 use crate::stats::{BatchStats, COUNTED_PROCESSORS, ProcessorCounters};
 use crate::system::System;
 
@@ -40,6 +39,9 @@ pub struct Route {
     pub processed_stream: String,
     /// The delivery stream for dead letters.
     pub dead_letter_stream: String,
+    /// The stream that they belong to. Streams from before letters said so have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<StreamKey>,
     /// Under which the stream's stats are kept. Streams from before there were stats have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingest_id: Option<IngestId>,
@@ -165,7 +167,7 @@ impl Pipeline<'_> {
             .iter()
             .zip(&transformed)
             .enumerate()
-            .filter_map(|(index, (record, result))| Some((index, self.dead_letter(record, result.as_ref().err()?, request_id))))
+            .filter_map(|(index, (record, result))| Some((index, self.dead_letter(route, record, result.as_ref().err()?, request_id))))
             .collect();
         let good: Vec<(usize, Record<'_>)> = chunk
             .iter()
@@ -202,15 +204,19 @@ impl Pipeline<'_> {
         outcome.failed_at()
     }
 
-    fn dead_letter(&self, record: &RawRecord<'_>, reason: &Reason, request_id: &str) -> DeadLetter {
+    fn dead_letter(&self, route: &Route, record: &RawRecord<'_>, reason: &Reason, request_id: &str) -> DeadLetter {
         DeadLetter {
-            id: format!("dl-{}", record.sequence_number),
+            id: LetterId::new(record.arrived_at, record.sequence_number),
+            stream: route.stream.as_ref().map(StreamKey::to_string).unwrap_or_default(),
             source: "pipeline".to_owned(),
             reason: reason.clone(),
-            time: rfc3339_text(self.system.now()),
+            path: None,
+            first_time: record.arrived_at,
+            time: self.system.now(),
             attempts: 1,
             request_id: request_id.to_owned(),
             content_type: "application/json".to_owned(),
+            partition_key: record.partition_key.to_owned(),
             original_base64: BASE64_STANDARD.encode(record.data),
         }
     }
@@ -237,6 +243,7 @@ mod tests {
         Route {
             processed_stream: "processed".into(),
             dead_letter_stream: "dead".into(),
+            stream: None,
             ingest_id: None,
             owner: None,
             processors: Vec::new(),
@@ -276,7 +283,7 @@ mod tests {
         let report = run(&texts(&["{}", "not json", "[1]", "{\"b\":2}"]), &publisher, &letters, 30);
         assert_eq!(fates(&report), (4, 2, 2, None));
         let kept = letters.stored("dead");
-        assert_eq!(kept[0].id, "dl-1");
+        assert_eq!(kept[0].id.to_string(), "dl-1767225597000-1");
         assert_eq!(kept[0].original_base64, "bm90IGpzb24=");
         assert_eq!(kept[0].reason.code, "undecodable");
         assert_eq!(kept[1].reason.detail, "not a JSON object");

@@ -270,6 +270,7 @@ impl StreamRecord {
         Route {
             processed_stream: self.resources.processed_stream.clone(),
             dead_letter_stream: self.resources.dead_letter_stream.clone(),
+            stream: Some(self.key.clone()),
             ingest_id: Some(self.ingest_id.clone()),
             owner: Some(self.owner.clone()),
             processors: self.document.pipeline.processors.clone(),
