@@ -23,7 +23,7 @@ pub struct StatsOut {
 /// What came in.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct InputStatsOut {
-    /// Events of the raw stream that the pipeline is done with: `forwarded + filtered + dead_lettered`.
+    /// Events of the raw stream that the pipeline is done with: `forwarded + filtered + deduplicated + dead_lettered`.
     received: u64,
     /// Their bytes.
     received_bytes: u64,
@@ -38,6 +38,8 @@ pub struct PipelineStatsOut {
     forwarded: u64,
     /// Events that were left out on purpose.
     filtered: u64,
+    /// Events that were seen before.
+    deduplicated: u64,
     /// Events that became dead letters.
     dead_lettered: u64,
     latency_ms: LatencyOut,
@@ -120,12 +122,14 @@ impl StatsOut {
         let uncounted = Stats::begun(record.created_at);
         let Stats { counters, processors, latency, last_event_at, last_error, iterator_age, since, updated_at } =
             stats.unwrap_or(&uncounted);
-        let Counters { received, received_bytes, forwarded, filtered, dead_lettered, sent, sent_bytes, letters_sent } = *counters;
+        let Counters { received, received_bytes, forwarded, filtered, deduplicated, dead_lettered, sent, sent_bytes, letters_sent } =
+            *counters;
         Self {
             input: InputStatsOut { received, received_bytes, last_event_at: last_event_at.map(rfc3339_text) },
             pipeline: PipelineStatsOut {
                 forwarded,
                 filtered,
+                deduplicated,
                 dead_lettered,
                 latency_ms: LatencyOut::new(latency),
                 iterator_age_ms: iterator_age.map(milliseconds),

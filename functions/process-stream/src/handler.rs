@@ -95,9 +95,11 @@ fn complete(line: &mut InvocationLine, report: &BatchReport, counted: Result<(),
     line.metric("events.read", Unit::Count, report.read)
         .metric("events.forwarded", Unit::Count, counters.forwarded)
         .metric("events.filtered", Unit::Count, counters.filtered)
+        .metric("events.deduplicated", Unit::Count, counters.deduplicated)
         .metric("events.dead_lettered", Unit::Count, counters.dead_lettered)
         .metric("events.returned", Unit::Count, report.resume_at.map_or(0, |index| report.read - index))
         .metric("iterator_age_ms", Unit::Milliseconds, age)
+        .metric("keys.forgotten", Unit::Count, report.keys_forgotten)
         .metric("stats.dropped", Unit::Count, u8::from(counted.is_err()));
     if let Err(fault) = counted {
         line.field("stats.error", fault.chain());

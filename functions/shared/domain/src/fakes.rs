@@ -16,6 +16,7 @@ use crate::system::System;
 
 pub use crate::fake_keys::{FakeApiKeys, FakeVerificationKeys, api_key};
 pub use crate::fake_resources::resource;
+pub use crate::fake_seen_keys::{FakeGates, FakeSeenKeys};
 pub use crate::fake_stacks::FakeStacks;
 pub use crate::fake_stats::{FakeStats, StatsFault};
 pub use crate::fake_store::{FakeStore, active_stream, active_stream_without_raw};

@@ -193,7 +193,9 @@ pub async fn accept(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fakes::{FakeDeadLetters, FakePublisher, FakeSystem, PutFault, active_stream, active_stream_without_raw, block_on};
+    use crate::fakes::{
+        FakeDeadLetters, FakeGates, FakePublisher, FakeSystem, PutFault, active_stream, active_stream_without_raw, block_on,
+    };
     use crate::json_text::TextFault;
     use crate::outcome::RetryReason;
     use crate::process::{Pipeline, RawRecord};
@@ -221,7 +223,9 @@ mod tests {
         let (publisher, system) = (FakePublisher::default(), FakeSystem::new());
         let record = |data| RawRecord { data, partition_key: "key", sequence_number: "1", arrived_at: system.now() };
         let records: Vec<RawRecord<'_>> = raw.iter().map(|data| record(data.as_bytes())).collect();
-        let pipeline = Pipeline { processors: None, publisher: &publisher, dead_letters: letters, system: &system };
+        let gates = FakeGates::default();
+        let gatekeeper = gates.keeper();
+        let pipeline = Pipeline { processors: None, gatekeeper, publisher: &publisher, dead_letters: letters, system: &system };
         let route = active_stream("refuse-trucks", "1", "waste").route();
         let report = block_on(pipeline.process_batch(&route, &records, "request-1", deadline(&system)));
         assert_eq!(report.resume_at, None);

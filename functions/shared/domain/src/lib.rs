@@ -12,6 +12,7 @@ pub mod collection;
 pub mod config;
 pub mod dead_letter;
 pub mod declaration;
+pub mod dedupe;
 pub mod document;
 pub mod duration_text;
 pub mod environment;
@@ -21,6 +22,8 @@ mod fake_keys;
 pub mod fake_objects;
 #[cfg(any(test, feature = "fakes"))]
 mod fake_resources;
+#[cfg(any(test, feature = "fakes"))]
+mod fake_seen_keys;
 #[cfg(any(test, feature = "fakes"))]
 mod fake_stacks;
 #[cfg(any(test, feature = "fakes"))]
@@ -48,6 +51,7 @@ pub mod pipeline;
 pub mod process;
 pub mod provision;
 pub mod publish;
+pub mod rate_limiter;
 pub mod record;
 pub mod reference;
 pub mod resource;

@@ -273,6 +273,8 @@ impl StreamRecord {
             stream: Some(self.key.clone()),
             ingest_id: Some(self.ingest_id.clone()),
             owner: Some(self.owner.clone()),
+            format: self.document.input.format,
+            event_id: self.document.input.event_id.clone(),
             processors: self.document.pipeline.processors.clone(),
             timestamp: self.event_time(),
         }

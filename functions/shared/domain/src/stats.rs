@@ -27,7 +27,7 @@ const MAX_DETAIL: usize = 300;
 /// What is counted. Events that Lambda hands to the pipeline again are counted when they are done, and only then.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Events of the raw stream that the pipeline is done with: `forwarded + filtered + dead_lettered`.
+    /// Events of the raw stream that the pipeline is done with: `forwarded + filtered + deduplicated + dead_lettered`.
     pub received: u64,
     /// Their bytes, as they lie on the raw stream.
     pub received_bytes: u64,
@@ -35,6 +35,8 @@ pub struct Counters {
     pub forwarded: u64,
     /// Events that were left out on purpose.
     pub filtered: u64,
+    /// Events that were seen before.
+    pub deduplicated: u64,
     /// Events that became dead letters.
     pub dead_lettered: u64,
     /// Records that the processed stream took; more than `forwarded` where events went there twice.
@@ -48,11 +50,12 @@ pub struct Counters {
 impl Counters {
     /// Adds up.
     pub fn add(&mut self, other: &Counters) {
-        let Counters { received, received_bytes, forwarded, filtered, dead_lettered, sent, sent_bytes, letters_sent } = other;
+        let Counters { received, received_bytes, forwarded, filtered, deduplicated, dead_lettered, sent, sent_bytes, letters_sent } = other;
         self.received += received;
         self.received_bytes += received_bytes;
         self.forwarded += forwarded;
         self.filtered += filtered;
+        self.deduplicated += deduplicated;
         self.dead_lettered += dead_lettered;
         self.sent += sent;
         self.sent_bytes += sent_bytes;

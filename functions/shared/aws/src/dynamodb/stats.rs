@@ -73,12 +73,13 @@ const LAST_ERROR: &str = "last_error";
 
 /// The counters by the names of their attributes.
 fn named(counters: &mut Counters) -> [(&'static str, &mut u64); 8] {
-    let Counters { received, received_bytes, forwarded, filtered, dead_lettered, sent, sent_bytes, letters_sent } = counters;
+    let Counters { received, received_bytes, forwarded, filtered, deduplicated, dead_lettered, sent, sent_bytes, letters_sent } = counters;
     [
         ("received", received),
         ("received_bytes", received_bytes),
         ("forwarded", forwarded),
         ("filtered", filtered),
+        ("deduplicated", deduplicated),
         ("dead_lettered", dead_lettered),
         ("sent", sent),
         ("sent_bytes", sent_bytes),
@@ -223,8 +224,16 @@ mod tests {
         for seconds in [1, 2, 2] {
             batch.count_event(10, START, START + Duration::from_secs(seconds));
         }
-        batch.counters =
-            Counters { forwarded: 2, dead_lettered: 1, sent: 3, sent_bytes: 24, letters_sent: 1, filtered: 0, ..batch.counters };
+        batch.counters = Counters {
+            forwarded: 2,
+            dead_lettered: 1,
+            sent: 3,
+            sent_bytes: 24,
+            letters_sent: 1,
+            filtered: 0,
+            deduplicated: 0,
+            ..batch.counters
+        };
         batch.processors =
             vec![ProcessorCounters { received: 3, sent: 2, failed: 1 }, ProcessorCounters { received: 2, sent: 2, failed: 0 }];
         batch.last_error = Some(LastError::new(START, &Reason { code: "undecodable".into(), detail: "not JSON".into() }));
@@ -278,10 +287,11 @@ mod tests {
         let mut batch = batch();
         (0..BUCKETS).for_each(|bucket| batch.latency.add_to_bucket(bucket, 1));
         batch.counters.filtered = 1;
+        batch.counters.deduplicated = 1;
         batch.processors = vec![ProcessorCounters { received: 1, sent: 1, failed: 1 }; COUNTED_PROCESSORS];
         // <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>: 4 KB.
         let update = Update::of(&batch).unwrap();
-        assert_eq!(update.add.len(), BUCKETS + 8 + 3 * COUNTED_PROCESSORS);
+        assert_eq!(update.add.len(), BUCKETS + 9 + 3 * COUNTED_PROCESSORS);
         assert!(update.expression().len() < 4_096, "{}", update.expression().len());
     }
 

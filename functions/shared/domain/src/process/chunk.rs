@@ -3,7 +3,9 @@
 use time::OffsetDateTime;
 
 use super::RawRecord;
+use super::gate::{Fate, KeyStore};
 use crate::dead_letter::Reason;
+use crate::dedupe::Mark;
 use crate::outcome::RetryReason;
 use crate::publish::PutResult;
 use crate::stats::{BatchStats, LastError};
@@ -12,11 +14,11 @@ use crate::stats::{BatchStats, LastError};
 pub(super) struct ChunkOutcome<'c> {
     /// Its records.
     pub(super) chunk: &'c [RawRecord<'c>],
-    /// The places of dead letters, with their reasons.
-    pub(super) dead: Vec<(usize, &'c Reason)>,
-    /// The places of records of which nothing was left.
-    pub(super) filtered: Vec<usize>,
-    /// Why they are not known to be kept, if so.
+    /// What was decided of them, from the first one on.
+    pub(super) fates: &'c [Fate],
+    /// Why some records have no fate, if so.
+    pub(super) stopped: Option<Reason>,
+    /// Why dead letters are not known to be kept, if so.
     pub(super) unkept: Option<RetryReason>,
     /// The places of events that were sent, with their sizes and what came of them.
     pub(super) sent: Vec<(usize, usize, PutResult)>,
@@ -31,8 +33,25 @@ impl ChunkOutcome<'_> {
     /// That record, and why. What was sent lies before a letter that was not kept.
     fn failure(&self) -> Option<(usize, Reason)> {
         let unsent = self.sent.iter().find_map(|(index, _, result)| Some((*index, transient("the processed stream", (*result).err()?))));
-        let unkept = || Some((self.dead.first()?.0, transient("the delivery stream for dead letters", self.unkept?)));
-        unsent.or_else(unkept)
+        let unkept = || {
+            let first = self.fates.iter().position(|fate| matches!(fate, Fate::Dead(_)))?;
+            Some((first, transient("the delivery stream for dead letters", self.unkept?)))
+        };
+        let unsettled = || Some((self.fates.len(), self.stopped.clone()?));
+        unsent.or_else(unkept).or_else(unsettled)
+    }
+
+    /// What is to be remembered of the events that are on the processed stream, whole.
+    pub(super) fn marks(&self) -> Vec<(Mark, KeyStore)> {
+        let mut marks = Vec::new();
+        for of_one in self.sent.chunk_by(|one, next| one.0 == next.0) {
+            if let Some(Fate::Forwarded(_, of_event)) = self.fates.get(of_one[0].0)
+                && of_one.iter().all(|(_, _, result)| result.is_ok())
+            {
+                marks.extend(of_event);
+            }
+        }
+        marks
     }
 
     /// Adds the records that are done, and everything that was written.
@@ -42,18 +61,25 @@ impl ChunkOutcome<'_> {
         self.chunk[..done].iter().for_each(|record| stats.count_event(record.data.len(), record.arrived_at, now));
 
         let counters = &mut stats.counters;
-        counters.forwarded += self.sent.chunk_by(|one, next| one.0 == next.0).filter(|of_one| of_one[0].0 < done).count() as u64;
-        counters.filtered += self.filtered.iter().filter(|index| **index < done).count() as u64;
-        counters.dead_lettered += self.dead.iter().filter(|(index, _)| *index < done).count() as u64;
+        for fate in &self.fates[..done] {
+            match fate {
+                Fate::Forwarded(..) => counters.forwarded += 1,
+                Fate::Filtered => counters.filtered += 1,
+                Fate::Deduplicated => counters.deduplicated += 1,
+                Fate::Dead(_) => counters.dead_lettered += 1,
+            }
+        }
         for (_, size, _) in self.sent.iter().filter(|(_, _, result)| result.is_ok()) {
             counters.sent += 1;
             counters.sent_bytes += *size as u64;
         }
-        if self.unkept.is_none() {
-            counters.letters_sent += self.dead.len() as u64;
-        }
-
-        let newest_letter = self.dead.last().filter(|_| self.unkept.is_none()).map(|(_, reason)| (*reason).clone());
+        let mut dead = self.fates.iter().filter_map(|fate| if let Fate::Dead(failure) = fate { Some(failure) } else { None });
+        let newest_letter = if self.unkept.is_none() {
+            counters.letters_sent += dead.clone().count() as u64;
+            dead.next_back().map(super::Failure::summary)
+        } else {
+            None
+        };
         if let Some(reason) = failure.map(|(_, reason)| reason).or(newest_letter) {
             stats.last_error = Some(LastError::new(now, &reason));
         }
