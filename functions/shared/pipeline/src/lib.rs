@@ -1,10 +1,11 @@
-//! What users write for us to run: VRL programs, JSON Schemas and paths (JSONPath).
+//! What users write for us to run: VRL programs, JSON Schemas and paths (JSONPath). And events that are not JSON: XML read, CBOR written.
 //!
 //! Promises: what compiles here can be kept and run; what does not is named where it stands in the document. Nothing that compiles can reach
 //! the network, the environment or the file system.
 //!
 //! Leaves to others: the shape of documents and the rules between their fields (`millrace-domain`), and batches (`process-stream`).
 
+pub mod cbor;
 mod checks;
 mod depth;
 pub mod path;
@@ -12,5 +13,6 @@ pub mod program;
 pub mod run;
 pub mod schema;
 mod stdlib;
+pub mod xml;
 
 pub use checks::{faults, input_faults, processor_faults};
