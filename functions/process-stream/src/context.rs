@@ -1,6 +1,6 @@
 //! What is kept warm between batches.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws::dynamodb::Table;
@@ -8,17 +8,18 @@ use aws::firehose::Firehose;
 use aws::host_system::HostSystem;
 use aws::kinesis::Kinesis;
 use domain::dead_letter::DeadLetters;
+use domain::dedupe::{KeysInMemory, SeenKeys};
 use domain::environment::{BadEnvironment, Environment, process};
-use domain::ids::ResourceId;
 use domain::limits::CONFIG_CACHE_TTL;
 use domain::pipeline::Processor;
 use domain::process::Route;
 use domain::publish::EventPublisher;
-use domain::resource::{ResourceKey, ResourceKind, ResourceReader};
-use domain::resource_config::ResourceConfig;
+use domain::rate_limiter::RateLimiter;
+use domain::resource::{ResourceKey, ResourceReader};
 use domain::stats::StatsWriter;
 use domain::store::{Routes, StoreFault};
 use domain::system::System;
+use pipeline::Resources;
 use pipeline::run::Compiled;
 use time::OffsetDateTime;
 
@@ -45,7 +46,7 @@ impl Settings {
 pub struct Context {
     /// Knows where a raw stream's records go.
     pub routes: Arc<dyn Routes>,
-    /// Knows the processors that streams share.
+    /// Knows the resources that pipelines name.
     pub resources: Arc<dyn ResourceReader>,
     /// Takes processed events.
     pub publisher: Arc<dyn EventPublisher>,
@@ -53,6 +54,12 @@ pub struct Context {
     pub dead_letters: Arc<dyn DeadLetters>,
     /// Counts what was done.
     pub stats: Arc<dyn StatsWriter>,
+    /// Remembers the keys of forwarded events, for every instance.
+    pub seen_keys: Arc<dyn SeenKeys>,
+    /// Remembers keys for this instance alone.
+    pub keys_in_memory: KeysInMemory,
+    /// How much this instance lets through.
+    pub rate_limiter: RateLimiter,
     /// Clock, sleep, chance.
     pub system: Arc<dyn System>,
     known: Mutex<HashMap<String, Known>>,
@@ -65,8 +72,8 @@ pub struct Known {
     pub route: Route,
     /// What is done with them on the way.
     pub processors: Option<Arc<Compiled>>,
-    /// The processors that the route names, as they were compiled.
-    shared: BTreeMap<ResourceId, Processor>,
+    /// The resources that the route names, as they were compiled.
+    shared: Resources,
     found_at: OffsetDateTime,
 }
 
@@ -83,12 +90,23 @@ impl Context {
         Ok(Self::new(table, Arc::new(Kinesis::new(&config)), Arc::new(Firehose::new(&config, system.clone())), system))
     }
 
-    /// Puts the ports together. One store knows the routes and the shared processors, and keeps the stats.
+    /// Puts the ports together. One store knows the routes and the resources, and keeps the stats and the keys.
     pub fn new<T>(store: Arc<T>, publisher: Arc<dyn EventPublisher>, dead_letters: Arc<dyn DeadLetters>, system: Arc<dyn System>) -> Self
     where
-        T: Routes + ResourceReader + StatsWriter + 'static,
+        T: Routes + ResourceReader + StatsWriter + SeenKeys + 'static,
     {
-        Self { routes: store.clone(), resources: store.clone(), publisher, dead_letters, stats: store, system, known: Mutex::default() }
+        Self {
+            routes: store.clone(),
+            resources: store.clone(),
+            publisher,
+            dead_letters,
+            stats: store.clone(),
+            seen_keys: store,
+            keys_in_memory: KeysInMemory::default(),
+            rate_limiter: RateLimiter::default(),
+            system,
+            known: Mutex::default(),
+        }
     }
 
     /// Finds a raw stream's route, from memory within the cache time. One that is missing is looked up every time.
@@ -108,26 +126,28 @@ impl Context {
             lock().remove(raw_stream);
             return Ok(None);
         };
-        let shared = self.shared_processors(&route).await?;
+        let shared = self.shared_resources(&route).await?;
         let processors = match known {
-            Some(known) if known.route.processors == route.processors && known.shared == shared => known.processors,
-            _ if route.processors.is_empty() => None,
-            _ => Some(Arc::new(Compiled::new(&route.processors, &shared).map_err(StoreFault::new)?)),
+            Some(known) if known.route == route && known.shared == shared => known.processors,
+            _ => Compiled::new(&route, &shared).map_err(StoreFault::new)?.map(Arc::new),
         };
         let found = Known { route, processors, shared, found_at: now };
         lock().insert(raw_stream.to_owned(), found.clone());
         Ok(Some(found))
     }
 
-    /// Loads the processors that a route names. One cannot be removed while a stream names it.
-    async fn shared_processors(&self, route: &Route) -> Result<BTreeMap<ResourceId, Processor>, StoreFault> {
-        let mut shared = BTreeMap::new();
-        for processor in &route.processors {
-            let (Processor::Resource(id), Some(owner)) = (processor, &route.owner) else { continue };
-            let key = ResourceKey { kind: ResourceKind::Processor, id: id.clone() };
-            let found = self.resources.load_resource(owner, &key).await?;
-            if let Some(ResourceConfig::Processor(processor)) = found.map(|resource| resource.config) {
-                shared.insert(id.clone(), processor);
+    /// Loads the resources that a route names, and those that its shared processors name. One cannot be removed while a stream names it.
+    async fn shared_resources(&self, route: &Route) -> Result<Resources, StoreFault> {
+        let mut shared = Resources::new();
+        let Some(owner) = &route.owner else { return Ok(shared) };
+        let mut named: Vec<ResourceKey> = route.processors.iter().flat_map(Processor::references).map(|reference| reference.key).collect();
+        while let Some(key) = named.pop() {
+            if shared.contains_key(&key) {
+                continue;
+            }
+            if let Some(resource) = self.resources.load_resource(owner, &key).await? {
+                named.extend(resource.config.references());
+                shared.insert(key, resource.config);
             }
         }
         Ok(shared)

@@ -1,7 +1,7 @@
 //! A batch from Kinesis: in, through the domain, and back as Lambda wants to hear of it.
 
 use aws_lambda_events::event::streams::KinesisEventResponse;
-use domain::process::{BatchReport, Pipeline, RawRecord, Route};
+use domain::process::{BatchReport, Gatekeeper, Pipeline, RawRecord, Route};
 use domain::publish::Deadline;
 use domain::stats::add_in_time;
 use domain::store::StoreFault;
@@ -33,6 +33,7 @@ pub async fn handle(context: &Context, event: LambdaEvent<KinesisBatch>) -> Resu
     let raw: Vec<RawRecord<'_>> = records.iter().map(raw_record).collect();
     let pipeline = Pipeline {
         processors: processors.as_deref().map(|processors| processors as _),
+        gatekeeper: Gatekeeper { table: context.seen_keys.as_ref(), memory: &context.keys_in_memory, limits: &context.rate_limiter },
         publisher: context.publisher.as_ref(),
         dead_letters: context.dead_letters.as_ref(),
         system: context.system.as_ref(),

@@ -9,7 +9,6 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use crate::store::StoreFault;
-use crate::system::System;
 
 /// Keys that an instance remembers in its memory at most. Ours: some 10 MB.
 const MAX_KEYS_IN_MEMORY: usize = 100_000;
@@ -48,11 +47,11 @@ pub struct Mark {
 /// Remembers keys for a while.
 #[async_trait::async_trait]
 pub trait SeenKeys: Send + Sync {
-    /// Says of each key whether it is remembered.
-    async fn seen(&self, keys: &[SeenKey]) -> Result<Vec<bool>, StoreFault>;
+    /// Says of each key whether it is remembered at a time.
+    async fn seen(&self, keys: &[SeenKey], now: OffsetDateTime) -> Result<Vec<bool>, StoreFault>;
 
-    /// Remembers keys from now on.
-    async fn remember(&self, marks: &[Mark]) -> Result<(), StoreFault>;
+    /// Remembers keys from a time on.
+    async fn remember(&self, marks: &[Mark], now: OffsetDateTime) -> Result<(), StoreFault>;
 }
 
 /// Keys in the memory of one instance, which forgets the oldest when there are too many.
@@ -66,16 +65,14 @@ struct Memory {
 }
 
 impl KeysInMemory {
-    /// Says of each key whether it is remembered.
-    pub fn seen(&self, keys: &[SeenKey], system: &dyn System) -> Vec<bool> {
-        let now = system.now();
+    /// Says of each key whether it is remembered at a time.
+    pub fn seen(&self, keys: &[SeenKey], now: OffsetDateTime) -> Vec<bool> {
         let memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         keys.iter().map(|key| memory.until.get(key).is_some_and(|until| *until > now)).collect()
     }
 
-    /// Remembers keys from now on.
-    pub fn remember(&self, marks: &[Mark], system: &dyn System) {
-        let now = system.now();
+    /// Remembers keys from a time on.
+    pub fn remember(&self, marks: &[Mark], now: OffsetDateTime) {
         let mut memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for mark in marks {
             if memory.until.insert(mark.key, now + mark.window).is_none() {
@@ -92,7 +89,7 @@ impl KeysInMemory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fakes::FakeSystem;
+    use time::macros::datetime;
 
     fn key(value: usize) -> SeenKey {
         SeenKey::new("is-00000001", "$.id", &value.to_string())
@@ -112,20 +109,20 @@ mod tests {
 
     #[test]
     fn memory_forgets_after_the_window() {
-        let (memory, system) = (KeysInMemory::default(), FakeSystem::new());
-        memory.remember(&[mark(1)], &system);
-        assert_eq!(memory.seen(&[key(1), key(2)], &system), [true, false]);
-        system.advance(Duration::from_secs(10));
-        assert_eq!(memory.seen(&[key(1)], &system), [false]);
-        memory.remember(&[mark(1)], &system);
-        assert_eq!(memory.seen(&[key(1)], &system), [true]);
+        let (memory, now) = (KeysInMemory::default(), datetime!(2026-01-01 00:00 UTC));
+        memory.remember(&[mark(1)], now);
+        assert_eq!(memory.seen(&[key(1), key(2)], now), [true, false]);
+        let now = now + Duration::from_secs(10);
+        assert_eq!(memory.seen(&[key(1)], now), [false]);
+        memory.remember(&[mark(1)], now);
+        assert_eq!(memory.seen(&[key(1)], now), [true]);
     }
 
     #[test]
     fn memory_has_an_end() {
-        let (memory, system) = (KeysInMemory::default(), FakeSystem::new());
+        let (memory, now) = (KeysInMemory::default(), datetime!(2026-01-01 00:00 UTC));
         let marks: Vec<Mark> = (0..=MAX_KEYS_IN_MEMORY).map(mark).collect();
-        memory.remember(&marks, &system);
-        assert_eq!(memory.seen(&[key(0), key(1), key(MAX_KEYS_IN_MEMORY)], &system), [false, true, true]);
+        memory.remember(&marks, now);
+        assert_eq!(memory.seen(&[key(0), key(1), key(MAX_KEYS_IN_MEMORY)], now), [false, true, true]);
     }
 }

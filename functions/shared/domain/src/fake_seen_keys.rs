@@ -3,7 +3,10 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Mutex;
 
+use time::OffsetDateTime;
+
 use crate::dedupe::{KeysInMemory, Mark, SeenKey, SeenKeys};
+use crate::fake_store::FakeStore;
 use crate::fakes::lock;
 use crate::process::Gatekeeper;
 use crate::rate_limiter::RateLimiter;
@@ -20,7 +23,14 @@ pub struct FakeSeenKeys {
 impl FakeSeenKeys {
     /// Says of each call, in order, whether it goes well.
     pub fn with_script(script: impl IntoIterator<Item = bool>) -> Self {
-        Self { script: Mutex::new(script.into_iter().collect()), ..Self::default() }
+        let keys = Self::default();
+        keys.follow(script);
+        keys
+    }
+
+    /// The same for the next calls.
+    pub fn follow(&self, script: impl IntoIterator<Item = bool>) {
+        *lock(&self.script) = script.into_iter().collect();
     }
 
     /// How many keys are remembered.
@@ -41,16 +51,27 @@ impl FakeSeenKeys {
 
 #[async_trait::async_trait]
 impl SeenKeys for FakeSeenKeys {
-    async fn seen(&self, keys: &[SeenKey]) -> Result<Vec<bool>, StoreFault> {
+    async fn seen(&self, keys: &[SeenKey], _now: OffsetDateTime) -> Result<Vec<bool>, StoreFault> {
         self.call(keys.len())?;
         let known = lock(&self.keys);
         Ok(keys.iter().map(|key| known.contains(&key.to_string())).collect())
     }
 
-    async fn remember(&self, marks: &[Mark]) -> Result<(), StoreFault> {
+    async fn remember(&self, marks: &[Mark], _now: OffsetDateTime) -> Result<(), StoreFault> {
         self.call(marks.len())?;
         lock(&self.keys).extend(marks.iter().map(|mark| mark.key.to_string()));
         Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+impl SeenKeys for FakeStore {
+    async fn seen(&self, keys: &[SeenKey], now: OffsetDateTime) -> Result<Vec<bool>, StoreFault> {
+        self.seen.seen(keys, now).await
+    }
+
+    async fn remember(&self, marks: &[Mark], now: OffsetDateTime) -> Result<(), StoreFault> {
+        self.seen.remember(marks, now).await
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 
 use crate::access::Reach;
 use crate::config::{AcceptedConfig, ConfigHistory, ConfigPage, ConfigSummary};
+use crate::fake_seen_keys::FakeSeenKeys;
 use crate::fake_stats::FakeStats;
 use crate::fakes::lock;
 use crate::ids::{IngestId, Owner, StreamId, StreamKey, Version};
@@ -69,6 +70,8 @@ pub fn active_stream_without_raw(id: &str, version: &str, owner: &str) -> Stream
 pub struct FakeStore {
     /// The stats of the streams. Adding to them is no call that [`FakeStore::calls`] counts.
     pub stats: FakeStats,
+    /// The keys of events that were forwarded.
+    pub seen: FakeSeenKeys,
     streams: Mutex<BTreeMap<StreamKey, StreamRecord>>,
     claims: Mutex<BTreeMap<StreamId, Owner>>,
     configs: Mutex<BTreeMap<(Owner, StreamKey, u32), AcceptedConfig>>,

@@ -197,7 +197,7 @@ impl Pipeline<'_> {
         let outcome = ChunkOutcome { chunk, fates: &fates, stopped: settled.stopped, unkept: kept.err(), sent };
 
         let marks = outcome.marks();
-        if self.gatekeeper.remember(&marks, self.system).await.is_err() {
+        if self.gatekeeper.remember(&marks, (self.system, deadline)).await.is_err() {
             progress.report.keys_forgotten += marks.len();
         }
         outcome.count(&mut progress.report.stats, self.system.now());

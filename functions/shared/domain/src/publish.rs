@@ -1,6 +1,7 @@
 //! Putting records on a Kinesis stream: split at the limits, only failed records sent again, never past the deadline.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use time::OffsetDateTime;
 
@@ -50,6 +51,11 @@ impl Deadline {
     #[must_use]
     pub fn within_budget(self, now: OffsetDateTime) -> Self {
         Self(self.0.min(now + PUT_TIME_BUDGET))
+    }
+
+    /// Returns how long it is until then.
+    pub fn left(&self, now: OffsetDateTime) -> Duration {
+        Duration::try_from(self.0 - now).unwrap_or_default()
     }
 
     /// Returns whether `at` is past it.
@@ -192,7 +198,6 @@ mod tests {
     use super::*;
     use crate::fakes::{FakePublisher, FakeSystem, PutFault, block_on};
     use proptest::prelude::*;
-    use std::time::Duration;
 
     /// Takes everything, and its time.
     struct SlowPublisher<'s> {

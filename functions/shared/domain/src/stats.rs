@@ -7,7 +7,6 @@ mod histogram;
 
 use std::time::Duration;
 
-use futures::future::{Either, select};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -19,7 +18,7 @@ use crate::limits::STATS_TIME;
 use crate::publish::Deadline;
 use crate::record::rfc3339;
 use crate::store::StoreFault;
-use crate::system::System;
+use crate::system::{System, within};
 
 /// Characters of an error's detail that are kept.
 const MAX_DETAIL: usize = 300;
@@ -238,10 +237,8 @@ pub async fn add_in_time(
     if deadline.is_past(system.now()) {
         return Err(StoreFault::new("there was no time to write the stats"));
     }
-    match select(writer.add_batch(stream, batch), system.sleep(STATS_TIME)).await {
-        Either::Left((result, _)) => result,
-        Either::Right(_) => Err(StoreFault::new(format!("the stats were not written within {STATS_TIME:?}"))),
-    }
+    let written = within(system, STATS_TIME, writer.add_batch(stream, batch)).await;
+    written.unwrap_or_else(|| Err(StoreFault::new(format!("the stats were not written within {STATS_TIME:?}"))))
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! Clock, sleep and chance, injected: a test never waits for real and never rolls dice.
 
+use std::pin::pin;
 use std::time::Duration;
 
+use futures::future::{Either, select};
 use time::OffsetDateTime;
 
 /// The clock, the pause and the randomness of the machine.
@@ -15,6 +17,14 @@ pub trait System: Send + Sync {
 
     /// Returns 64 random bits. Not for secrets.
     fn random(&self) -> u64;
+}
+
+/// Waits for a future, and no longer than `duration`: `None` when it has not ended by then.
+pub async fn within<F: Future>(system: &dyn System, duration: Duration, future: F) -> Option<F::Output> {
+    match select(pin!(future), system.sleep(duration)).await {
+        Either::Left((output, _)) => Some(output),
+        Either::Right(_) => None,
+    }
 }
 
 /// Returns a wait drawn evenly from zero to `base * 2^attempt`, at most `cap` ("full jitter").

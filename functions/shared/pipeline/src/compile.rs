@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::ids::ResourceId;
 use domain::pipeline::{Dedupe, Processor};
 use domain::process::{KeyStore, Route};
 use domain::resource::{ResourceKey, ResourceKind};
@@ -45,7 +46,7 @@ struct Compiler<'c> {
     event: EventType,
 }
 
-impl Compiler<'_> {
+impl<'c> Compiler<'c> {
     fn action(&mut self, processor: &Processor) -> Result<Action, String> {
         Ok(match processor {
             Processor::Mapping(source) => {
@@ -103,7 +104,7 @@ impl Compiler<'_> {
         })
     }
 
-    fn resource(&self, kind: ResourceKind, id: &domain::ids::ResourceId) -> Result<&ResourceConfig, String> {
+    fn resource(&self, kind: ResourceKind, id: &ResourceId) -> Result<&'c ResourceConfig, String> {
         let key = ResourceKey { kind, id: id.clone() };
         self.resources.get(&key).ok_or_else(|| format!("there is no {kind} {id}"))
     }

@@ -5,9 +5,12 @@
 //!
 //! Leaves to others: the shape of documents and the rules between their fields (`millrace-domain`), and batches (`process-stream`).
 
+mod action;
 pub mod cbor;
 mod checks;
+mod compile;
 mod depth;
+mod numbers;
 pub mod path;
 pub mod program;
 pub mod run;
@@ -16,3 +19,4 @@ mod stdlib;
 pub mod xml;
 
 pub use checks::{faults, input_faults, processor_faults};
+pub use compile::Resources;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::api_key::ApiKey;
+use domain::dedupe::SeenKey;
 use domain::ids::{ApiKeyId, IngestId, Owner, StreamId, StreamKey};
 use domain::record::{Part, StreamRecord};
 use domain::resource::{Resource, ResourceKey, ResourceUser};
@@ -18,6 +19,8 @@ const SOURCE: &str = "SOURCE";
 const STACK: &str = "STACK";
 const CLAIM: &str = "CLAIM";
 const STATS: &str = "STATS";
+const SEEN: &str = "SEEN";
+const SEEN_PREFIX: &str = "SEEN#";
 const API_KEY: &str = "APIKEY";
 
 pub(super) fn text(value: impl Into<String>) -> AttributeValue {
@@ -82,6 +85,15 @@ pub(super) fn stack_key(stack_name: &str) -> Item {
 
 pub(super) fn stats_key(stream: &IngestId) -> Item {
     key(format!("STATS#{stream}"), STATS)
+}
+
+pub(super) fn seen_key(seen: &SeenKey) -> Item {
+    key(format!("{SEEN_PREFIX}{seen}"), SEEN)
+}
+
+/// The key of an event that an item is about.
+pub(super) fn seen_key_in(item: &Item) -> Option<String> {
+    item.get("pk").and_then(|value| value.as_s().ok())?.strip_prefix(SEEN_PREFIX).map(str::to_owned)
 }
 
 pub(super) fn signing_key(kid: &str) -> Item {

@@ -9,6 +9,7 @@
 //! | `SOURCE#{raw stream}` | `SOURCE` | where a raw stream's records go |
 //! | `STACK#{stack name}` | `STACK` | which part of which stream a stack was made for |
 //! | `STATS#{ingest id}` | `STATS` | what a stream has done since it was made |
+//! | `SEEN#{digest}` | `SEEN` | that an event of this key was forwarded, until the item expires |
 //! | `KEYS` | `KEY#{kid}` | a public signing key |
 //! | `APIKEYS#{owner}` | `KEY#{id}` | an API key; nobody reaches another owner's partition |
 //! | `APIKEY#{id}` | `APIKEY` | the owner of an API key, for admins |
@@ -19,6 +20,7 @@ mod items;
 mod keys;
 mod lookups;
 mod resources;
+mod seen_keys;
 mod stats;
 mod streams;
 mod transaction;

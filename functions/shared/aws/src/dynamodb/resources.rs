@@ -107,6 +107,6 @@ impl Table {
         // No condition: whatever became of the resource, its user can always go.
         let left = before.difference(after).map(|key| note(key, "DELETE used_by :user"));
         let built = taken.chain(left).map(|update| update.build().map(|update| TransactWriteItem::builder().update(update).build()));
-        built.collect::<Result<_, _>>().map_err(incomplete)
+        built.collect::<Result<_, _>>().map_err(|error| incomplete(error).into())
     }
 }

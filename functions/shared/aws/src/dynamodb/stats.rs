@@ -72,7 +72,7 @@ const LAST_EVENT_AT: &str = "last_event_at";
 const LAST_ERROR: &str = "last_error";
 
 /// The counters by the names of their attributes.
-fn named(counters: &mut Counters) -> [(&'static str, &mut u64); 8] {
+fn named(counters: &mut Counters) -> [(&'static str, &mut u64); 9] {
     let Counters { received, received_bytes, forwarded, filtered, deduplicated, dead_lettered, sent, sent_bytes, letters_sent } = counters;
     [
         ("received", received),

@@ -67,6 +67,6 @@ fn cancellation<R>(error: &SdkError<TransactWriteItemsError, R>) -> Option<Cance
     }
 }
 
-pub(super) fn incomplete(error: aws_sdk_dynamodb::error::BuildError) -> WriteFault {
-    StoreFault { message: "incomplete write".to_owned(), source: Some(error.into()) }.into()
+pub(super) fn incomplete(error: aws_sdk_dynamodb::error::BuildError) -> StoreFault {
+    StoreFault { message: "incomplete request".to_owned(), source: Some(error.into()) }
 }

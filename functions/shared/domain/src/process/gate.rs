@@ -5,12 +5,13 @@ use std::collections::{HashMap, HashSet};
 use super::passage::{Branch, Failure, Passage};
 use crate::dead_letter::Reason;
 use crate::dedupe::{KeysInMemory, Mark, SeenKey, SeenKeys};
+use crate::limits::KEYS_TIME;
 use crate::publish::Deadline;
 use crate::rate_limiter::RateLimiter;
 use crate::resource_config::LocalRateLimit;
 use crate::stats::ProcessorCounters;
 use crate::store::StoreFault;
-use crate::system::System;
+use crate::system::{System, within};
 
 /// A question on the way of an event through the processors.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,7 +86,7 @@ impl Gatekeeper<'_> {
         (system, deadline): (&dyn System, Deadline),
     ) -> Settled {
         let mut fates = Vec::with_capacity(passages.len());
-        let seen = self.seen(&passages, system).await;
+        let seen = self.seen(&passages, (system, deadline)).await;
         for passage in passages {
             if let Err(stopped) = &seen
                 && passage.asks_the_table()
@@ -103,7 +104,11 @@ impl Gatekeeper<'_> {
     }
 
     /// Looks up all keys of a chunk at once.
-    async fn seen(&self, passages: &[Passage<Vec<u8>>], system: &dyn System) -> Result<HashMap<SeenKey, bool>, Reason> {
+    async fn seen(
+        &self,
+        passages: &[Passage<Vec<u8>>],
+        (system, deadline): (&dyn System, Deadline),
+    ) -> Result<HashMap<SeenKey, bool>, Reason> {
         let keys = |wanted: KeyStore| -> Vec<SeenKey> {
             let gates = passages.iter().flat_map(|passage| &passage.gates);
             let keys = gates.filter_map(|gate| match &gate.question {
@@ -114,9 +119,10 @@ impl Gatekeeper<'_> {
         };
         let (in_table, in_memory) = (keys(KeyStore::Table), keys(KeyStore::Memory));
         let mut seen: HashMap<SeenKey, bool> = HashMap::new();
-        seen.extend(in_memory.iter().copied().zip(self.memory.seen(&in_memory, system)));
+        seen.extend(in_memory.iter().copied().zip(self.memory.seen(&in_memory, system.now())));
         if !in_table.is_empty() {
-            let answers = self.table.seen(&in_table).await.map_err(|_| unanswered())?;
+            let answers = within(system, deadline.left(system.now()), self.table.seen(&in_table, system.now())).await;
+            let answers = answers.and_then(Result::ok).ok_or_else(unanswered)?;
             seen.extend(in_table.into_iter().zip(answers));
         }
         Ok(seen)
@@ -157,11 +163,18 @@ impl Gatekeeper<'_> {
     }
 
     /// Remembers what was forwarded.
-    pub(super) async fn remember(&self, marks: &[(Mark, KeyStore)], system: &dyn System) -> Result<(), StoreFault> {
+    ///
+    /// # Errors
+    /// What the table should remember is not known to be.
+    pub(super) async fn remember(&self, marks: &[(Mark, KeyStore)], (system, deadline): (&dyn System, Deadline)) -> Result<(), StoreFault> {
         let of = |wanted: KeyStore| -> Vec<Mark> { marks.iter().filter(|(_, store)| *store == wanted).map(|(mark, _)| *mark).collect() };
-        self.memory.remember(&of(KeyStore::Memory), system);
+        self.memory.remember(&of(KeyStore::Memory), system.now());
         let in_table = of(KeyStore::Table);
-        if in_table.is_empty() { Ok(()) } else { self.table.remember(&in_table).await }
+        if in_table.is_empty() {
+            return Ok(());
+        }
+        let told = within(system, deadline.left(system.now()) + KEYS_TIME, self.table.remember(&in_table, system.now())).await;
+        told.unwrap_or_else(|| Err(StoreFault::new("the table did not answer in time")))
     }
 }
 

@@ -1,28 +1,18 @@
-//! The function as Lambda's Kinesis mapping calls it: a recorded batch in, the answer out, the outside world faked.
+//! Batches from Lambda's Kinesis mapping: a recorded one in, the answer out.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what it did not expect")]
-
-use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use domain::dead_letter::DeadLetters;
-use domain::fakes::{FakeDeadLetters, FakePublisher, FakeStore, FakeSystem, PutFault, StatsFault, active_stream, resource};
+use domain::fakes::{FakeDeadLetters, PutFault, StatsFault, active_stream};
 use domain::limits::{CONFIG_CACHE_TTL, PUT_ATTEMPTS, STATS_TIME};
-use domain::resource::ResourceKind;
-use domain::stats::Stats;
 use domain::store::StreamWriter;
 use domain::system::System;
 use insta::assert_snapshot;
-use lambda_runtime::{Error, LambdaEvent};
-use process_stream::context::Context;
-use process_stream::event::KinesisBatch;
-use process_stream::handler::handle;
 use serde_json::{Value, json};
 
-const PROCESSED: &str = "dp.green.refuse-trucks.processed.1.json";
-const DEAD_LETTERS: &str = "mr-test-dead-letters-refuse-trucks-1";
+use crate::bench::{Bench, DEAD_LETTERS};
+
 /// The batch's records become these lines, each with its partition key.
 const LINES: [(&str, &str); 3] = [
     ("{\"time\":\"2018-02-07T01:26:13.840Z\",\"truck\":\"rubbish 17\",\"litres\":240.0}\n", "3f1c0d54a6b7"),
@@ -30,62 +20,13 @@ const LINES: [(&str, &str); 3] = [
     ("{\"time\":\"2018-02-07T01:26:15Z\",\"truck\":\"glass 3 \\u00f8\",\"litres\":60}\n", "07c4de5b88aa"),
 ];
 
-/// The function and everything behind it; the store knows `refuse-trucks/1`.
-struct Bench {
-    store: Arc<FakeStore>,
-    publisher: Arc<FakePublisher>,
-    letters: Arc<FakeDeadLetters>,
-    system: Arc<FakeSystem>,
-    context: Context,
-}
-
-impl Bench {
-    fn new() -> Self {
-        Self::with_faults([], FakeDeadLetters::default())
-    }
-
-    fn with_faults(script: impl IntoIterator<Item = PutFault>, letters: FakeDeadLetters) -> Self {
-        let store = Arc::new(FakeStore::default());
-        store.insert(active_stream("refuse-trucks", "1", "waste"));
-        let publisher = Arc::new(FakePublisher::with_script(script));
-        let letters = Arc::new(letters);
-        let system = Arc::new(FakeSystem::new());
-        let context = Context::new(store.clone(), publisher.clone(), letters.clone() as Arc<dyn DeadLetters>, system.clone());
-        Self { store, publisher, letters, system, context }
-    }
-
-    async fn send(&self, batch: &Value) -> Result<Value, Error> {
-        self.send_with(batch, Duration::from_secs(60)).await
-    }
-
-    /// Sends a batch with this much time left, and answers as Lambda would see it.
-    async fn send_with(&self, batch: &Value, left: Duration) -> Result<Value, Error> {
-        let event: KinesisBatch = serde_json::from_value(batch.clone()).unwrap();
-        let mut invocation = lambda_runtime::Context::default();
-        invocation.request_id = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef".to_owned();
-        let end = self.system.now() + left;
-        invocation.deadline = (end.unix_timestamp_nanos() / 1_000_000).try_into().unwrap();
-        let response = handle(&self.context, LambdaEvent::new(event, invocation)).await?;
-        Ok(serde_json::to_value(response).unwrap())
-    }
-
-    /// What is counted of the stream.
-    fn stats(&self) -> Stats {
-        self.store.stats.stored(&active_stream("refuse-trucks", "1", "waste").ingest_id).unwrap()
-    }
-
-    fn forwarded(&self) -> Vec<(String, String)> {
-        self.publisher.stored(PROCESSED)
-    }
-}
-
 /// Three records of `refuse-trucks/1`, as Lambda hands them over.
-fn batch() -> Value {
+pub(crate) fn batch() -> Value {
     serde_json::from_str(include_str!("fixtures/kinesis-batch.json")).unwrap()
 }
 
 /// The same batch, with other bytes in one record.
-fn batch_with(index: usize, data: &[u8]) -> Value {
+pub(crate) fn batch_with(index: usize, data: &[u8]) -> Value {
     let mut batch = batch();
     batch["Records"][index]["kinesis"]["data"] = json!(BASE64_STANDARD.encode(data));
     batch
@@ -100,7 +41,7 @@ fn again_from(index: usize) -> Value {
     json!({"batchItemFailures": [{"itemIdentifier": sequence_number(index)}]})
 }
 
-fn all_done() -> Value {
+pub(crate) fn all_done() -> Value {
     json!({"batchItemFailures": []})
 }
 
@@ -127,16 +68,19 @@ async fn a_poison_record_becomes_a_dead_letter_and_its_neighbours_go_on() {
     assert_snapshot!(serde_json::to_string_pretty(&letters).unwrap(), @r#"
     [
       {
-        "id": "dl-49590338271490256608559692538361571095921575989136587411",
+        "id": "dl-1767225598321-49590338271490256608559692538361571095921575989136587411",
+        "stream": "refuse-trucks/1",
         "source": "pipeline",
         "reason": {
           "code": "undecodable",
           "detail": "not UTF-8 at byte 8"
         },
+        "first_time": "2025-12-31T23:59:58.321Z",
         "time": "2026-01-01T00:00:00Z",
         "attempts": 1,
         "request_id": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
         "content_type": "application/json",
+        "partition_key": "a90be1f2c377",
         "original_base64": "bm90IGpzb27/"
       }
     ]
@@ -155,7 +99,7 @@ async fn every_kind_of_poison_is_kept_with_its_reason() {
         let bench = Bench::new();
         assert_eq!(bench.send(&batch_with(0, data)).await.unwrap(), all_done(), "{data:?}");
         let letter = &bench.letters.stored(DEAD_LETTERS)[0];
-        assert_eq!((letter.reason.code.as_str(), letter.id.as_str()), (code, format!("dl-{}", sequence_number(0)).as_str()));
+        assert_eq!((letter.reason.code.as_str(), letter.id.event()), (code, sequence_number(0).as_str()));
         assert!(letter.reason.detail.starts_with(detail), "{data:?}: {}", letter.reason.detail);
         assert_eq!(bench.forwarded(), owned(&LINES[1..]), "{data:?}");
     }
@@ -338,46 +282,4 @@ async fn a_stream_that_was_removed_meanwhile_gets_no_new_stats() {
     bench.store.remove(&record).await.unwrap();
     assert_eq!(bench.send(&batch()).await.unwrap(), all_done(), "its route is remembered");
     assert_eq!(bench.store.stats.stored(&record.ingest_id), None);
-}
-
-#[tokio::test]
-async fn processors_run_as_the_config_says_and_follow_within_the_cache_time() {
-    let bench = Bench::new();
-    let key = active_stream("refuse-trucks", "1", "waste").key;
-    let declare = async |processors: Value| {
-        let before = bench.store.stored(&key).unwrap();
-        let mut after = before.clone();
-        after.document.pipeline = serde_json::from_value(json!({"processors": processors})).unwrap();
-        after.revision += 1;
-        bench.store.replace(&before, &after).await.unwrap();
-    };
-    declare(json!([{"mapping": ".truck = upcase!(.truck)"}, {"filter": ".litres != 120"}])).await;
-    let answer = bench.send(&batch()).await.unwrap();
-    assert_eq!(answer, json!({"batchItemFailures": []}));
-    let trucks = |lines: Vec<(String, String)>| {
-        let truck = |(line, _): &(String, String)| serde_json::from_str::<Value>(line).unwrap()["truck"].as_str().unwrap().to_owned();
-        lines.iter().map(truck).collect::<Vec<_>>()
-    };
-    assert_eq!(trucks(bench.forwarded()), ["RUBBISH 17", "GLASS 3 Ø"]);
-    let counters = bench.stats().counters;
-    assert_eq!((counters.received, counters.forwarded, counters.filtered), (3, 2, 1));
-
-    bench.store.insert_resource(resource("waste", ResourceKind::Processor, "cargo", "mapping: .litres = 1"));
-    declare(json!([{"resource": "cargo"}])).await;
-    bench.system.advance(CONFIG_CACHE_TTL);
-    bench.send(&batch()).await.unwrap();
-    assert!(bench.forwarded()[2..].iter().all(|(line, _)| line.contains(r#""litres":1,"#)), "{:?}", bench.forwarded());
-    bench.store.insert_resource(resource("waste", ResourceKind::Processor, "cargo", "filter: 'false'"));
-    bench.send(&batch()).await.unwrap();
-    assert_eq!(bench.forwarded().len(), 8, "within the cache time the old one runs");
-    bench.system.advance(CONFIG_CACHE_TTL);
-    bench.send(&batch()).await.unwrap();
-    assert_eq!(bench.forwarded().len(), 8, "then the new one drops all");
-
-    declare(json!([{"mapping": ".truck = to_int!(.truck)"}])).await;
-    bench.system.advance(CONFIG_CACHE_TTL);
-    bench.send(&batch()).await.unwrap();
-    let letters = bench.letters.stored(DEAD_LETTERS);
-    assert_eq!((letters.len(), letters[0].reason.code.as_str()), (3, "mapping"));
-    assert!(letters[0].reason.detail.starts_with("pipeline.processors[0].mapping: "), "{}", letters[0].reason.detail);
 }
