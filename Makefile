@@ -59,6 +59,11 @@ demo: .venv/local/.installed ## Send real events through, and count them in S3 a
 apply: .venv/local/.installed ## Make the streams and resources of a folder that do not exist (DIR=streams/; UPDATE=1 changes those that do, PLAN=1 only looks)
 	@$(LOCAL) exec $(WHERE) -- .venv/local/bin/python infra/local/apply.py $(DIR) $(if $(UPDATE),--update) $(if $(PLAN),--plan)
 
+.PHONY: try
+try: ## Take events of a file through the pipeline of a stream document, here and now (STREAM=file.yaml EVENTS=file.ndjson)
+	@cargo build --quiet --workspace --bins --example try --test layers $(HOST)
+	@"$${CARGO_TARGET_DIR:-target}/host/examples/try" "$(STREAM)" "$(EVENTS)"
+
 # ---------------------------------------------------------------- quality
 
 .PHONY: check

@@ -84,6 +84,7 @@ const CASES: &[Case] = &[
     object("PATCH", "/streams/{id}/{version}", WITH_SINK, Some(r#"{"name":"a"}"#), 200),
     object("GET", "/streams/{id}/stats", WITH_SINK, None, 200),
     object("GET", "/streams/{id}/{version}/stats", WITH_SINK, None, 200),
+    object("POST", "/streams/{id}/{version}/test", WITH_SINK, Some(EVENT), 200),
     object("GET", "/streams/{id}/{version}/versions", WITH_SINK, None, 200),
     object("POST", "/streams/{id}/{version}/rollback/{n}", WITH_SINK, None, 200),
     object("DELETE", "/streams/{id}/{version}", WITHOUT_SINK, None, 200),

@@ -11,11 +11,10 @@ use domain::dead_letter::DeadLetters;
 use domain::dedupe::{KeysInMemory, SeenKeys};
 use domain::environment::{BadEnvironment, Environment, process};
 use domain::limits::CONFIG_CACHE_TTL;
-use domain::pipeline::Processor;
 use domain::process::Route;
 use domain::publish::EventPublisher;
 use domain::rate_limiter::RateLimiter;
-use domain::resource::{ResourceKey, ResourceReader};
+use domain::resource::{ResourceReader, resources_of};
 use domain::stats::StatsWriter;
 use domain::store::{Routes, StoreFault};
 use domain::system::System;
@@ -126,7 +125,7 @@ impl Context {
             lock().remove(raw_stream);
             return Ok(None);
         };
-        let shared = self.shared_resources(&route).await?;
+        let shared = resources_of(self.resources.as_ref(), &route).await?;
         let processors = match known {
             Some(known) if known.route == route && known.shared == shared => known.processors,
             _ => Compiled::new(&route, &shared).map_err(StoreFault::new)?.map(Arc::new),
@@ -134,22 +133,5 @@ impl Context {
         let found = Known { route, processors, shared, found_at: now };
         lock().insert(raw_stream.to_owned(), found.clone());
         Ok(Some(found))
-    }
-
-    /// Loads the resources that a route names, and those that its shared processors name. One cannot be removed while a stream names it.
-    async fn shared_resources(&self, route: &Route) -> Result<Resources, StoreFault> {
-        let mut shared = Resources::new();
-        let Some(owner) = &route.owner else { return Ok(shared) };
-        let mut named: Vec<ResourceKey> = route.processors.iter().flat_map(Processor::references).map(|reference| reference.key).collect();
-        while let Some(key) = named.pop() {
-            if shared.contains_key(&key) {
-                continue;
-            }
-            if let Some(resource) = self.resources.load_resource(owner, &key).await? {
-                named.extend(resource.config.references());
-                shared.insert(key, resource.config);
-            }
-        }
-        Ok(shared)
     }
 }

@@ -12,6 +12,7 @@ pub mod resources;
 pub mod sinks;
 pub mod stats;
 pub mod streams;
+pub mod trial;
 pub mod updates;
 
 use axum::response::{IntoResponse, Response};
@@ -53,6 +54,7 @@ pub fn app(context: Context) -> Router {
         )
         .route("/streams/{id}/stats", get(stats::get_newest_stats))
         .route("/streams/{id}/{version}/stats", get(stats::get_stats))
+        .route("/streams/{id}/{version}/test", post(trial::test_pipeline))
         .route("/streams/{id}/{version}/versions", get(configs::list_configs))
         .route("/streams/{id}/{version}/rollback/{n}", post(configs::roll_back))
         .route("/streams/{id}/{version}/pause", post(pause::pause_stream))
@@ -95,6 +97,7 @@ fn answer(context: &Context, record: &StreamRecord) -> Response {
         streams::delete_version,
         stats::get_newest_stats,
         stats::get_stats,
+        trial::test_pipeline,
         configs::list_configs,
         collection::set_streams,
         configs::roll_back,

@@ -23,4 +23,5 @@ mod requests;
 mod resources;
 mod sinks;
 mod stats;
+mod trial;
 mod updates;

@@ -113,7 +113,7 @@ impl From<LetterId> for String {
 }
 
 /// Why an event stopped.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Reason {
     /// Stable, for programs.
     pub code: String,

@@ -9,13 +9,12 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use time::OffsetDateTime;
 
-pub use self::gate::{Fate, Gate, Gatekeeper, KeyStore, Question};
+pub use self::gate::{Fate, Gate, Gatekeeper, KeyStore, Question, fates_alone};
 pub use self::passage::{Branch, Failure, Left, Passage};
-pub use self::transform::json_event;
+pub use self::transform::{json_event, transform_guarded};
 
 use self::chunk::ChunkOutcome;
 use self::gate::SeenInBatch;
-use self::transform::transform_guarded;
 use crate::dead_letter::{DeadLetter, DeadLetters, LetterId};
 use crate::field_path::FieldPath;
 use crate::ids::{IngestId, Owner, StreamKey};

@@ -1,6 +1,6 @@
 //! Resources: parts that an owner's streams share by name. A change of one reaches the streams that use it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -11,6 +11,8 @@ use time::OffsetDateTime;
 use crate::access::Caller;
 use crate::document::StreamDocument;
 use crate::ids::{Owner, ResourceId, StreamKey};
+use crate::pipeline::Processor;
+use crate::process::Route;
 use crate::record::{StreamRecord, rfc3339};
 use crate::resource_config::ResourceConfig;
 use crate::resource_declaration::ResourceDeclaration;
@@ -186,6 +188,26 @@ impl StreamRecord {
 pub trait ResourceReader: Send + Sync {
     /// Loads one of an owner's resources.
     async fn load_resource(&self, owner: &Owner, key: &ResourceKey) -> Result<Option<Resource>, StoreFault>;
+}
+
+/// Loads the resources that a pipeline names, and those that its shared processors name.
+///
+/// # Errors
+/// The store failed. A resource that is not there is left out.
+pub async fn resources_of(reader: &dyn ResourceReader, route: &Route) -> Result<BTreeMap<ResourceKey, ResourceConfig>, StoreFault> {
+    let mut found = BTreeMap::new();
+    let Some(owner) = &route.owner else { return Ok(found) };
+    let mut named: Vec<ResourceKey> = route.processors.iter().flat_map(Processor::references).map(|reference| reference.key).collect();
+    while let Some(key) = named.pop() {
+        if found.contains_key(&key) {
+            continue;
+        }
+        if let Some(resource) = reader.load_resource(owner, &key).await? {
+            named.extend(resource.config.references());
+            found.insert(key, resource.config);
+        }
+    }
+    Ok(found)
 }
 
 /// Keeps resources. Every write is conditional on the revision that was read.

@@ -80,6 +80,7 @@ pub const ROUTES: &[Route] = &[
     route("DELETE", "/streams/{id}/{version}", FunctionName::ManageStreams, Some(Scope::Manage)),
     route("GET", "/streams/{id}/stats", FunctionName::ManageStreams, Some(Scope::Read)),
     route("GET", "/streams/{id}/{version}/stats", FunctionName::ManageStreams, Some(Scope::Read)),
+    route("POST", "/streams/{id}/{version}/test", FunctionName::ManageStreams, Some(Scope::Manage)),
     route("GET", "/streams/{id}/{version}/versions", FunctionName::ManageStreams, Some(Scope::Manage)),
     route("POST", "/streams/{id}/{version}/rollback/{n}", FunctionName::ManageStreams, Some(Scope::Manage)),
     route("POST", "/streams/{id}/{version}/pause", FunctionName::ManageStreams, Some(Scope::Manage)),

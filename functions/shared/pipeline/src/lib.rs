@@ -16,6 +16,7 @@ pub mod program;
 pub mod run;
 pub mod schema;
 mod stdlib;
+pub mod trial;
 pub mod xml;
 
 pub use checks::{faults, input_faults, processor_faults};

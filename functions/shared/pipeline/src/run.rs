@@ -113,18 +113,21 @@ impl Compiled {
             }
         }
         let mut branches = std::mem::take(&mut journey.failed);
-        branches.extend(self.write(travellers, &numbers));
+        branches.extend(self.write(travellers, &numbers, journey.reports.is_some()));
         Passage { gates: std::mem::take(&mut journey.gates), branches }
     }
 
-    fn write(&self, travellers: Vec<Traveller>, numbers: &Numbers) -> Vec<Branch<Left>> {
+    /// Writes what is left. To be read by people, it is JSON whatever the format.
+    fn write(&self, travellers: Vec<Traveller>, numbers: &Numbers, for_people: bool) -> Vec<Branch<Left>> {
         let mut bytes = 0;
         let mut branches = Vec::with_capacity(travellers.len());
         for Traveller { event, gate } in travellers {
             let written = match self.format {
-                Format::Xml => Ok(Left::Cbor(cbor::write(&event))),
+                Format::Xml if !for_people => Ok(Left::Cbor(cbor::write(&event))),
                 Format::Json if !self.rewrites => Ok(Left::Unchanged),
-                Format::Json => numbers.write(&event).map(Left::Json).map_err(|error| Failure::new("unwritable", error.to_string())),
+                Format::Json | Format::Xml => {
+                    numbers.write(&event).map(Left::Json).map_err(|error| Failure::new("unwritable", error.to_string()))
+                }
             };
             bytes += match &written {
                 Ok(Left::Json(text)) => text.len(),

@@ -136,10 +136,7 @@ impl Gatekeeper<'_> {
             let is_reached = gate.before.is_none_or(|before| answers[before]);
             let is_open = is_reached
                 && match &gate.question {
-                    Question::Dedupe(mark, _) => {
-                        let key = &mark.key;
-                        !known.seen.get(key).copied().unwrap_or(false) && !known.batch.contains(key) && own.insert(*key)
-                    }
+                    Question::Dedupe(mark, _) => known.is_new(&mark.key) && own.insert(mark.key),
                     Question::RateLimit(name, limit) => {
                         self.wait(name, limit, time).await?;
                         true
@@ -182,6 +179,31 @@ impl Gatekeeper<'_> {
 struct Known<'k> {
     seen: &'k HashMap<SeenKey, bool>,
     batch: &'k SeenInBatch,
+}
+
+impl Known<'_> {
+    fn is_new(&self, key: &SeenKey) -> bool {
+        !self.seen.get(key).copied().unwrap_or(false) && !self.batch.contains(key)
+    }
+}
+
+/// Decides what would become of events that are alone in the world: what came before them is not known, and rate limits have room.
+pub fn fates_alone(passages: Vec<Passage<Vec<u8>>>) -> Vec<Fate> {
+    let mut batch = SeenInBatch::new();
+    let nothing = HashMap::new();
+    let mut decide = |passage: Passage<Vec<u8>>| {
+        let known = Known { seen: &nothing, batch: &batch };
+        let (mut answers, mut own) = (Vec::with_capacity(passage.gates.len()), HashSet::new());
+        for gate in &passage.gates {
+            let is_open = match &gate.question {
+                Question::Dedupe(mark, _) => known.is_new(&mark.key) && own.insert(mark.key),
+                Question::RateLimit(..) => true,
+            };
+            answers.push(is_open && gate.before.is_none_or(|before| answers[before]));
+        }
+        fate(passage, &answers, &mut batch, &mut [])
+    };
+    passages.into_iter().map(&mut decide).collect()
 }
 
 fn unanswered() -> Reason {

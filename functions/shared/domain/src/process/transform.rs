@@ -16,7 +16,7 @@ use crate::stats::ProcessorCounters;
 const MAX_PARTITION_KEY_BYTES: usize = 256;
 
 /// Takes an event through the processors. A panic in one event is that event's dead letter.
-pub(super) fn transform_guarded(
+pub fn transform_guarded(
     data: &[u8],
     processors: Option<&dyn Processors>,
     route: &Route,
