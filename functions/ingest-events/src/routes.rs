@@ -10,7 +10,7 @@ use domain::limits::RETRY_AFTER_STACK;
 use domain::record::StreamRecord;
 use http::StatusCode;
 use http_edge::stream::no_such_stream;
-use http_edge::{AuthorizedStream, FunctionName, InvocationDeadline, JsonBody, Problem, ProblemBody};
+use http_edge::{AuthorizedStream, EventBody, FunctionName, InvocationDeadline, Problem, ProblemBody};
 
 use crate::context::Context;
 use crate::results::{Dialect, EventsOut, IngestOut, respond};
@@ -28,13 +28,17 @@ pub fn app(context: Context) -> Router {
 
 /// Sends events to a version of a stream.
 ///
-/// The body is a JSON array of objects, or one object. Every event has a result, in order.
+/// The body is a JSON array of objects, or one object; for a stream with `input.format: xml` it is one XML document, which is not read here.
+/// Every event has a result, in order.
 #[utoipa::path(
     post,
     path = "/streams/{id}/{version}/events",
     tag = "events",
     params(("id", description = "The stream's id"), ("version", description = "The stream's version")),
-    request_body(content = Vec<serde_json::Value>, description = "An array of JSON objects, or one object"),
+    request_body(
+        content((Vec<serde_json::Value> = "application/json"), (String = "application/xml")),
+        description = "An array of JSON objects, or one object; or one XML document",
+    ),
     responses(
         (status = 200, description = "Every event is durable in Kinesis", body = EventsOut),
         (status = 207, description = "Some events were accepted; the results say which", body = EventsOut),
@@ -44,7 +48,7 @@ pub fn app(context: Context) -> Router {
         (status = 404, description = "No such stream", body = ProblemBody),
         (status = 409, description = "The stream has failed", body = ProblemBody),
         (status = 413, description = "The body, or the one event in it, is too large", body = ProblemBody),
-        (status = 415, description = "Not JSON", body = ProblemBody),
+        (status = 415, description = "Not what the stream takes: JSON, or XML where its `input.format` is `xml`", body = ProblemBody),
         (status = 429, description = "Kinesis takes no more just now; `Retry-After` says when to try again", body = ProblemBody),
         (status = 503, description = "The stream is still being created, or Kinesis does not answer", body = ProblemBody),
         (status = 504, description = "No answer in time; the events may have been written", body = ProblemBody),
@@ -55,20 +59,23 @@ pub async fn post_events(
     State(context): State<Context>,
     AuthorizedStream(record): AuthorizedStream,
     InvocationDeadline(deadline): InvocationDeadline,
-    JsonBody(body): JsonBody,
+    body: EventBody,
 ) -> Result<Response, Problem> {
-    ingest(&context, &record, deadline, &body, Dialect::Okdata).await
+    ingest(&context, &record, deadline, body, Dialect::Okdata).await
 }
 
 /// Sends events to the newest `ACTIVE` version of a stream, or else to the newest.
 ///
-/// The body is one JSON object or an array of them.
+/// The body is one JSON object or an array of them, or one XML document for a stream with `input.format: xml`.
 #[utoipa::path(
     post,
     path = "/ingest/{id}",
     tag = "events",
     params(("id", description = "The stream's id")),
-    request_body(content = serde_json::Value, description = "One JSON object, or an array of them"),
+    request_body(
+        content((serde_json::Value = "application/json"), (String = "application/xml")),
+        description = "One JSON object, or an array of them; or one XML document",
+    ),
     responses(
         (status = 200, description = "Every event is durable in Kinesis", body = IngestOut),
         (status = 207, description = "Some events were accepted; the results say which", body = IngestOut),
@@ -78,7 +85,7 @@ pub async fn post_events(
         (status = 404, description = "No such stream", body = ProblemBody),
         (status = 409, description = "The stream has failed", body = ProblemBody),
         (status = 413, description = "The body, or the one event in it, is too large", body = ProblemBody),
-        (status = 415, description = "Not JSON", body = ProblemBody),
+        (status = 415, description = "Not what the stream takes: JSON, or XML where its `input.format` is `xml`", body = ProblemBody),
         (status = 429, description = "Kinesis takes no more just now; `Retry-After` says when to try again", body = ProblemBody),
         (status = 503, description = "The stream is still being created, or Kinesis does not answer", body = ProblemBody),
         (status = 504, description = "No answer in time; the events may have been written", body = ProblemBody),
@@ -89,9 +96,9 @@ pub async fn post_ingest(
     State(context): State<Context>,
     AuthorizedStream(record): AuthorizedStream,
     InvocationDeadline(deadline): InvocationDeadline,
-    JsonBody(body): JsonBody,
+    body: EventBody,
 ) -> Result<Response, Problem> {
-    ingest(&context, &record, deadline, &body, Dialect::Moose).await
+    ingest(&context, &record, deadline, body, Dialect::Moose).await
 }
 
 /// Sends events to a version of a stream, as `/ingest/{id}` does to the newest `ACTIVE` one.
@@ -100,7 +107,10 @@ pub async fn post_ingest(
     path = "/ingest/{id}/{version}",
     tag = "events",
     params(("id", description = "The stream's id"), ("version", description = "The stream's version")),
-    request_body(content = serde_json::Value, description = "One JSON object, or an array of them"),
+    request_body(
+        content((serde_json::Value = "application/json"), (String = "application/xml")),
+        description = "One JSON object, or an array of them; or one XML document",
+    ),
     responses(
         (status = 200, description = "Every event is durable in Kinesis", body = IngestOut),
         (status = 207, description = "Some events were accepted; the results say which", body = IngestOut),
@@ -112,7 +122,7 @@ pub async fn post_ingest_version(
     context: State<Context>,
     stream: AuthorizedStream,
     deadline: InvocationDeadline,
-    body: JsonBody,
+    body: EventBody,
 ) -> Result<Response, Problem> {
     post_ingest(context, stream, deadline, body).await
 }
@@ -121,14 +131,15 @@ async fn ingest(
     context: &Context,
     record: &StreamRecord,
     deadline: domain::publish::Deadline,
-    body: &[u8],
+    body: EventBody,
     dialect: Dialect,
 ) -> Result<Response, Problem> {
+    let input = &record.document.input;
+    let body = body.read(input.format).await?;
     check_status(record)?;
-    let batch = ingest::split(body).map_err(body_problem)?;
+    let batch = ingest::split(&body, input.format).map_err(body_problem)?;
     let within_budget = deadline.within_budget(context.system.now());
     let entrance = record.entrance();
-    let input = &record.document.input;
     let outcomes = ingest::accept(&batch, input, entrance, context.publisher.as_ref(), context.system.as_ref(), within_budget).await;
     Ok(respond(dialect, record, &batch, &outcomes, body.len()))
 }
@@ -149,7 +160,7 @@ fn check_status(record: &StreamRecord) -> Result<(), Problem> {
 
 fn body_problem(fault: BodyFault) -> Problem {
     match fault {
-        BodyFault::Empty | BodyFault::NotUtf8 { .. } | BodyFault::Malformed { .. } => Problem::bad_request(fault.to_string()),
+        BodyFault::Empty(_) | BodyFault::NotUtf8 { .. } | BodyFault::Malformed { .. } => Problem::bad_request(fault.to_string()),
         BodyFault::TooMany(_) => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, fault.to_string()),
     }
 }

@@ -10,3 +10,4 @@ mod outcomes;
 mod raw_less;
 mod requests;
 mod streams;
+mod xml;

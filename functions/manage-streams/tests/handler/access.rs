@@ -87,7 +87,7 @@ async fn a_foreign_stream_is_answered_like_a_missing_one_on_every_route() {
         }
         tried += 1;
     }
-    assert_eq!(tried, 18);
+    assert_eq!(tried, 19);
     for path in ["/streams/bus-positions/1/sinks/ftp", "/streams/bus-positions/2", "/streams/Bus-Positions", "/streams/bus-positions/x"] {
         assert_eq!(bench.get(path).await.shown(), missing.shown(), "{path}");
     }

@@ -8,7 +8,7 @@ use crate::bench::{Bench, S3, SINKS, STREAM, own_routes};
 #[tokio::test]
 async fn every_route_of_the_table_is_routed() {
     let routes = own_routes("refuse-trucks", "1");
-    assert_eq!(routes.len(), 29);
+    assert_eq!(routes.len(), 30);
     for (method, path, _) in routes {
         let bench = Bench::with_sink().await;
         let admin = bench.token("operations", Scope::Admin);

@@ -35,7 +35,7 @@ async fn a_new_stream_has_done_nothing() {
 
     input: {"last_event_at":null,"received":0,"received_bytes":0}
     output: {"dead_letters":{"sent":0},"processed":{"sent":0,"sent_bytes":0},"sinks":{}}
-    pipeline: {"dead_lettered":0,"filtered":0,"forwarded":0,"iterator_age_ms":null,"last_error":null,"latency_ms":{"max":null,"p50":null,"p90":null,"p99":null},"processors":{}}
+    pipeline: {"dead_lettered":0,"deduplicated":0,"filtered":0,"forwarded":0,"iterator_age_ms":null,"last_error":null,"latency_ms":{"max":null,"p50":null,"p90":null,"p99":null},"processors":{}}
     since: "2026-01-01T00:00:00Z"
     updated_at: null
     "#);
@@ -52,7 +52,7 @@ async fn what_was_counted_is_shown_with_the_sinks() {
 
     input: {"last_event_at":"2026-01-01T00:00:04Z","received":3,"received_bytes":300}
     output: {"dead_letters":{"sent":1},"processed":{"sent":2,"sent_bytes":180},"sinks":{"s3":{"status":"ACTIVE"}}}
-    pipeline: {"dead_lettered":1,"filtered":0,"forwarded":2,"iterator_age_ms":2000,"last_error":{"at":"2026-01-01T00:00:06Z","code":"undecodable","detail":"not a JSON object"},"latency_ms":{"max":1919,"p50":1919,"p90":1919,"p99":1919},"processors":{}}
+    pipeline: {"dead_lettered":1,"deduplicated":0,"filtered":0,"forwarded":2,"iterator_age_ms":2000,"last_error":{"at":"2026-01-01T00:00:06Z","code":"undecodable","detail":"not a JSON object"},"latency_ms":{"max":1919,"p50":1919,"p90":1919,"p99":1919},"processors":{}}
     since: "2026-01-01T00:00:00Z"
     updated_at: "2026-01-01T00:00:06Z"
     "#);

@@ -17,7 +17,16 @@ async fn bench() -> Bench {
 async fn a_trial_says_what_would_become_of_each_event_and_what_each_processor_did() {
     let bench = bench().await;
     let answer = bench.post(&format!("{STREAM}/test"), r#"[{"kmh": 36}, {"kmh": "fast"}, {}, 5]"#).await;
-    assert_snapshot!(answer.shown(), @"");
+    assert_snapshot!(answer.shown(), @r#"
+    200
+    content-type: application/json
+
+    results:
+      {"index":0,"outputs":[{"kmh":36,"ms":10.0}],"processors":[{"errors":[],"outputs":[{"kmh":36}],"path":"pipeline.processors[0].filter","received":1},{"errors":[],"outputs":[{"kmh":36,"ms":10.0}],"path":"pipeline.processors[1].mapping","received":1}],"status":"forwarded"}
+      {"index":1,"outputs":[],"path":"pipeline.processors[1].mapping","processors":[{"errors":[],"outputs":[{"kmh":"fast"}],"path":"pipeline.processors[0].filter","received":1},{"errors":[{"code":"mapping","detail":"function call error for \"to_float\" at (6:21): Invalid floating point number \"fast\": invalid float literal"}],"outputs":[],"path":"pipeline.processors[1].mapping","received":1}],"reason":{"code":"mapping","detail":"function call error for \"to_float\" at (6:21): Invalid floating point number \"fast\": invalid float literal"},"status":"dead_letter"}
+      {"index":2,"outputs":[],"processors":[{"errors":[],"outputs":[],"path":"pipeline.processors[0].filter","received":1},{"errors":[],"outputs":[],"path":"pipeline.processors[1].mapping","received":0}],"status":"filtered"}
+      {"index":3,"outputs":[],"processors":[],"reason":{"code":"undecodable","detail":"not a JSON object"},"status":"dead_letter"}
+    "#);
 }
 
 #[tokio::test]

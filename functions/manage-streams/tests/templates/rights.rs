@@ -31,6 +31,7 @@ const WRITERS: &[(&str, &[&str])] = &[
     ("SOURCE#dp.green.refuse-trucks.raw.1.json", &["ManageStreams", "RecordStackStatus"]),
     ("STACK#mr-millrace--a", &["ManageStreams", "RecordStackStatus"]),
     ("STATS#is-0123abcd", &["ManageStreams", "ProcessStream", "RecordStackStatus"]),
+    ("SEEN#9f86d081", &["ProcessStream"]),
     ("APIKEYS#waste", &["ManageKeys"]),
     ("APIKEY#ak-0123456789", &["ManageKeys"]),
     ("KEYS", &["IssueToken", "ManageKeys"]),

@@ -1,12 +1,13 @@
 //! Pages of events.
 
 use domain::fakes::active_stream;
-use domain::history::HistoryLimits;
+use domain::history::{EventForm, HistoryLimits};
+use domain::input::{Format, Input};
 use domain::lifecycle::Status;
 use serde_json::json;
 use time::macros::datetime;
 
-use crate::bench::{Bench, HOUR, WRITTEN, shown, truck};
+use crate::bench::{Bench, HOUR, WRITTEN, shown, stream_with_sink, truck};
 
 #[tokio::test]
 async fn events_are_sorted_by_time_and_cut_into_pages() {
@@ -117,4 +118,15 @@ async fn the_largest_page_fits_the_answer_of_a_lambda() {
     let body = bench.body("from_date=2018-02-07&to_date=2018-02-07&page_size=7000").await;
     let wrapped = serde_json::to_string(&body).unwrap().len();
     assert!((5_000_000..6 * 1024 * 1024).contains(&wrapped), "{wrapped}");
+}
+
+#[tokio::test]
+async fn the_events_of_a_stream_of_xml_are_answered_as_json() {
+    let bench = Bench::with_trucks();
+    let mut record = stream_with_sink(Status::Active);
+    record.document.input = Input { format: Format::Xml, ..Input::default() };
+    bench.store.insert(record);
+    let answer = bench.get("from_date=2018-02-08&to_date=2018-02-08").await;
+    assert_eq!((answer.status, &answer.body["values"][0]["truck"]), (200, &json!("rubbish 3")));
+    assert_eq!(bench.objects.forms(), [EventForm::Cbor; 2]);
 }

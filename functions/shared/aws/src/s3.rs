@@ -1,17 +1,20 @@
 //! Reads the objects that sinks write.
 
+mod cbor_json;
+mod content;
+mod items;
 mod lines;
 
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Builder;
 use aws_sdk_s3::types::Object;
-use domain::history::{Listing, StoredObject, StoredObjects, Visitor};
+use domain::history::{EventForm, Listing, StoredObject, StoredObjects, Visitor};
 use domain::store::StoreFault;
 use time::OffsetDateTime;
 
 use crate::fault::store_fault;
-use crate::s3::lines::{Content, Ending};
+use crate::s3::content::{Content, Ending};
 
 /// The deployment's data bucket.
 #[derive(Debug, Clone)]
@@ -51,10 +54,10 @@ impl StoredObjects for DataBucket {
         }
     }
 
-    async fn for_each_line(&self, key: &str, visit: &mut Visitor<'_>) -> Result<(), StoreFault> {
+    async fn for_each_line(&self, key: &str, form: EventForm, visit: &mut Visitor<'_>) -> Result<(), StoreFault> {
         let answer = self.client.get_object().bucket(&self.bucket).key(key).send().await;
         let mut body = answer.map_err(store_fault("could not read an object"))?.body;
-        let mut content = Content::new(visit);
+        let mut content = Content::new(form, visit);
         while let Some(bytes) = body.try_next().await.map_err(store_fault("could not read all of an object"))? {
             content.push(&bytes);
             if content.is_done() {

@@ -213,6 +213,11 @@ impl StreamRecord {
             let why = "events that wait in a raw stream would be lost with it; declare another version of the stream instead";
             return Err(FixedField::ByStream(format!("buffer.raw: {now} cannot become {then}: {why}")));
         }
+        let (now, then) = (json!(self.document.input.format), json!(wanted.input.format));
+        if now != then {
+            let why = "events that wait in the raw stream and those in S3 are written in it; declare another version of the stream instead";
+            return Err(FixedField::ByStream(format!("input.format: {now} cannot become {then}: {why}")));
+        }
         let (now, then) = (&self.document.input, &wanted.input);
         // The format says nothing when there is no timestamp.
         let field = if now.timestamp != then.timestamp {

@@ -8,7 +8,7 @@ use std::task::Poll;
 use time::OffsetDateTime;
 
 use crate::fakes::lock;
-use crate::history::{Line, Listing, StoredObject, StoredObjects, Visitor};
+use crate::history::{EventForm, Line, Listing, StoredObject, StoredObjects, Visitor};
 use crate::lifecycle::{StackState, Status};
 use crate::output::S3Settings;
 use crate::record::{SinkKind, SinkRecord, StreamRecord};
@@ -41,7 +41,7 @@ pub struct FakeObjects {
     listing_size: usize,
     script: Mutex<VecDeque<ReadFault>>,
     listings: Mutex<usize>,
-    reads: Mutex<Vec<String>>,
+    reads: Mutex<Vec<(String, EventForm)>>,
 }
 
 impl Default for FakeObjects {
@@ -61,7 +61,7 @@ impl FakeObjects {
         *lock(&self.script) = script.into_iter().collect();
     }
 
-    /// Stores an object. Lines that are not UTF-8 are unreadable.
+    /// Stores an object: its lines, in whatever form it is read. Lines that are not UTF-8 are unreadable.
     pub fn put(&self, key: &str, last_modified: OffsetDateTime, content: impl Into<Vec<u8>>) {
         lock(&self.objects).insert(key.to_owned(), (last_modified, content.into()));
     }
@@ -73,7 +73,12 @@ impl FakeObjects {
 
     /// The keys of every object read, in the order of reading.
     pub fn reads(&self) -> Vec<String> {
-        lock(&self.reads).clone()
+        lock(&self.reads).iter().map(|(key, _)| key.clone()).collect()
+    }
+
+    /// The form in which each was read.
+    pub fn forms(&self) -> Vec<EventForm> {
+        lock(&self.reads).iter().map(|(_, form)| *form).collect()
     }
 }
 
@@ -92,8 +97,8 @@ impl StoredObjects for FakeObjects {
         Ok(Listing { objects: listed, is_complete: behind.next().is_none() })
     }
 
-    async fn for_each_line(&self, key: &str, visit: &mut Visitor<'_>) -> Result<(), StoreFault> {
-        lock(&self.reads).push(key.to_owned());
+    async fn for_each_line(&self, key: &str, form: EventForm, visit: &mut Visitor<'_>) -> Result<(), StoreFault> {
+        lock(&self.reads).push((key.to_owned(), form));
         let fault = lock(&self.script).pop_front().unwrap_or(ReadFault::Ok);
         let content = lock(&self.objects).get(key).map(|(_, content)| content.clone());
         let (Some(content), true) = (content, fault != ReadFault::Unavailable) else {

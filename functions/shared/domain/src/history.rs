@@ -1,6 +1,6 @@
 //! Events by time: which objects may hold them, which lines match, and the page that a caller asked for.
 //!
-//! The S3 sink writes one event a line into objects under `year=…/month=…/day=…/hour=…/`. A query walks the days that may matter, reads
+//! The S3 sink writes one event a line, or one CBOR map behind the other, into objects under `year=…/month=…/day=…/hour=…/`. A query walks the days that may matter, reads
 //! several objects at once, and keeps of each matching event its time and place, and its bytes while they are few. Then the events of one
 //! page are what is answered: from memory, or read a second time. So memory is bounded whatever the objects hold.
 
@@ -11,7 +11,7 @@ mod query;
 #[cfg(test)]
 mod tests;
 
-pub use objects::{Line, Listing, StoredObject, StoredObjects, Visitor};
+pub use objects::{EventForm, Line, Listing, StoredObject, StoredObjects, Visitor};
 pub use page::{Effort, HistoryReader, Page};
 pub use query::{HistoryQuery, ParameterFault, TimeRange};
 

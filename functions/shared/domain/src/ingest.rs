@@ -1,5 +1,7 @@
 //! The way of an event from a request's body to its stream.
 
+mod body;
+
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
@@ -9,19 +11,11 @@ use time::format_description::well_known::Rfc3339;
 use crate::field_path::FieldPath;
 use crate::input::{Input, TimestampFormat};
 use crate::json_text;
-use crate::limits::MAX_EVENTS_PER_REQUEST;
 use crate::outcome::{EventFault, Outcome, Tally};
 use crate::publish::{Deadline, EventPublisher, Record, put_all};
 use crate::system::System;
 
-/// The events of one request, each its own bytes.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Batch<'b> {
-    /// The events, in order.
-    pub events: Vec<&'b str>,
-    /// Whether the body was one event alone rather than an array.
-    pub is_single: bool,
-}
+pub use body::{Batch, BodyFault, Event, split};
 
 /// Where a stream takes its events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,81 +34,40 @@ impl<'s> Entrance<'s> {
     }
 
     /// What is written of an event that was found good.
-    fn data(self, event: &str) -> Cow<'_, [u8]> {
-        match self {
-            Entrance::Raw(_) => event.as_bytes().into(),
-            Entrance::Processed(_) => json_text::line(event).into(),
+    fn data(self, event: Event<'_>) -> Cow<'_, [u8]> {
+        match (self, event) {
+            (Entrance::Processed(_), Event::Json(text)) => json_text::line(text).into(),
+            // No stream has a document at its processed entrance: XML needs a pipeline.
+            (Entrance::Raw(_), _) | (Entrance::Processed(_), Event::Xml(_)) => event.bytes().into(),
         }
     }
 }
 
-/// A body from which no events can be read; nothing of it is stored.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BodyFault {
-    /// Bytes that are not UTF-8.
-    #[error("body is not UTF-8 at byte {at}")]
-    NotUtf8 {
-        /// The first byte that is not.
-        at: usize,
-    },
-    /// Nothing at all.
-    #[error("expected a JSON object or an array of them, got nothing")]
-    Empty,
-    /// Not JSON.
-    #[error("body is not JSON: {message} at line {line} column {column}")]
-    Malformed {
-        /// What is wrong.
-        message: String,
-        /// Counted from 1.
-        line: usize,
-        /// Counted from 1.
-        column: usize,
-    },
-    /// More events than a request may hold.
-    #[error("expected at most {MAX_EVENTS_PER_REQUEST} events, got {0}")]
-    TooMany(usize),
-}
-
-/// Reads a body: one JSON value, or an array of them. What the events are is checked one by one, later.
-///
-/// # Errors
-/// See [`BodyFault`].
-pub fn split(body: &[u8]) -> Result<Batch<'_>, BodyFault> {
-    let text = std::str::from_utf8(body).map_err(|error| BodyFault::NotUtf8 { at: error.valid_up_to() })?;
-    if text.trim().is_empty() {
-        return Err(BodyFault::Empty);
-    }
-    let is_single = !text.trim_start().starts_with('[');
-    let events: Vec<&RawValue> =
-        if is_single { vec![serde_json::from_str(text).map_err(malformed)?] } else { serde_json::from_str(text).map_err(malformed)? };
-    if events.len() > MAX_EVENTS_PER_REQUEST {
-        return Err(BodyFault::TooMany(events.len()));
-    }
-    Ok(Batch { events: events.into_iter().map(RawValue::get).collect(), is_single })
-}
-
-fn malformed(error: serde_json::Error) -> BodyFault {
-    let text = error.to_string();
-    let message = text.rsplit_once(" at line ").map_or(text.as_str(), |(before, _)| before).to_owned();
-    BodyFault::Malformed { message, line: error.line(), column: error.column() }
-}
-
-/// Decides whether a stream takes an event, which must be well-formed JSON.
+/// Decides whether a stream takes an event.
 ///
 /// # Errors
 /// The first fault found.
-pub fn check_event(event: &str, input: &Input) -> Result<(), EventFault> {
+pub fn check_event(event: Event<'_>, input: &Input) -> Result<(), EventFault> {
+    match event {
+        Event::Json(text) => check_json(text, input),
+        Event::Xml(document) => check_size(document.len(), input),
+    }
+}
+
+fn check_json(event: &str, input: &Input) -> Result<(), EventFault> {
     if let Some(kind) = kind_unless_object(event) {
         return Err(EventFault::NotAnObject(kind));
     }
-    if event.len() > input.max_event_bytes as usize {
-        return Err(EventFault::TooLarge { limit: input.max_event_bytes, got: event.len() });
-    }
+    check_size(event.len(), input)?;
     json_text::check(event)?;
     match &input.timestamp {
         Some(path) => check_timestamp(event, path, input.timestamp_format),
         None => Ok(()),
     }
+}
+
+fn check_size(bytes: usize, input: &Input) -> Result<(), EventFault> {
+    if bytes > input.max_event_bytes as usize { Err(EventFault::TooLarge { limit: input.max_event_bytes, got: bytes }) } else { Ok(()) }
 }
 
 fn kind_unless_object(event: &str) -> Option<&'static str> {
@@ -168,7 +121,7 @@ pub async fn accept(
     system: &dyn System,
     deadline: Deadline,
 ) -> Vec<Outcome> {
-    let checks: Vec<Result<(), EventFault>> = batch.events.iter().map(|event| check_event(event, input)).collect();
+    let checks: Vec<Result<(), EventFault>> = batch.events.iter().map(|event| check_event(*event, input)).collect();
     let good = || batch.events.iter().zip(&checks).filter(|(_, check)| check.is_ok()).map(|(event, _)| *event);
     let data: Vec<Cow<'_, [u8]>> = good().map(|event| entrance.data(event)).collect();
     let keys: Vec<String> = data.iter().map(|_| format!("{:016x}", system.random())).collect();
@@ -196,6 +149,7 @@ mod tests {
     use crate::fakes::{
         FakeDeadLetters, FakeGates, FakePublisher, FakeSystem, PutFault, active_stream, active_stream_without_raw, block_on,
     };
+    use crate::input::Format;
     use crate::json_text::TextFault;
     use crate::outcome::RetryReason;
     use crate::process::{Pipeline, RawRecord};
@@ -211,7 +165,7 @@ mod tests {
 
     fn accept_at(entrance: Entrance<'_>, body: &str, input: &Input, publisher: &FakePublisher) -> Vec<Outcome> {
         let system = FakeSystem::new();
-        block_on(accept(&split(body.as_bytes()).unwrap(), input, entrance, publisher, &system, deadline(&system)))
+        block_on(accept(&split(body.as_bytes(), Format::Json).unwrap(), input, entrance, publisher, &system, deadline(&system)))
     }
 
     fn deadline(system: &FakeSystem) -> Deadline {
@@ -233,33 +187,6 @@ mod tests {
     }
 
     #[test]
-    fn events_keep_their_own_bytes() {
-        let batch = split(b" [ {\"a\" : 1.0} , {\"b\":12345678901234567890123} ] ").unwrap();
-        assert_eq!(batch.events, [r#"{"a" : 1.0}"#, r#"{"b":12345678901234567890123}"#]);
-        assert!(!batch.is_single);
-        assert!(split(b"{}").unwrap().is_single);
-        assert_eq!(split(b"[]").unwrap().events.len(), 0);
-    }
-
-    #[test]
-    fn a_malformed_body_is_refused_with_its_position() {
-        let fault = split(b"[{\"a\": 1},\n {\"b\" 2}]").unwrap_err();
-        assert_eq!(fault.to_string(), "body is not JSON: expected `:` at line 2 column 7");
-        for body in ["{} {}", "{}\n{}", "[1,]", "{'a':1}"] {
-            assert!(matches!(split(body.as_bytes()), Err(BodyFault::Malformed { .. })), "{body}");
-        }
-        assert_eq!([split(b""), split(b" \n")], [Err(BodyFault::Empty), Err(BodyFault::Empty)]);
-        assert_eq!(split(b"{\"a\":\"\xff\"}"), Err(BodyFault::NotUtf8 { at: 6 }));
-    }
-
-    #[test]
-    fn one_event_too_many_is_refused() {
-        let of = |count: usize| format!("[{}]", vec!["{}"; count].join(","));
-        assert_eq!(split(of(MAX_EVENTS_PER_REQUEST).as_bytes()).unwrap().events.len(), MAX_EVENTS_PER_REQUEST);
-        assert_eq!(split(of(MAX_EVENTS_PER_REQUEST + 1).as_bytes()), Err(BodyFault::TooMany(MAX_EVENTS_PER_REQUEST + 1)));
-    }
-
-    #[test]
     fn a_bad_event_is_rejected_and_its_neighbours_are_not() {
         let publisher = FakePublisher::default();
         let outcomes =
@@ -277,6 +204,19 @@ mod tests {
             ]
         );
         assert_eq!(publisher.calls(), [[r#"{"a":1}"#, r#"{"b":2}"#]]);
+    }
+
+    #[test]
+    fn a_document_is_put_as_it_came_up_to_the_limit() {
+        let (publisher, system) = (FakePublisher::default(), FakeSystem::new());
+        let input = Input { format: Format::Xml, max_event_bytes: 6, ..Input::default() };
+        let outcomes = |body: &[u8]| {
+            let batch = split(body, Format::Xml).unwrap();
+            block_on(accept(&batch, &input, Entrance::Raw("raw"), &publisher, &system, deadline(&system)))
+        };
+        assert_eq!(outcomes(b" <a/>\n"), [Outcome::Accepted]);
+        assert_eq!(outcomes(b" <a/> \n"), [Outcome::Rejected(EventFault::TooLarge { limit: 6, got: 7 })]);
+        assert_eq!(publisher.calls(), [[" <a/>\n"]]);
     }
 
     #[test]
@@ -301,27 +241,27 @@ mod tests {
     fn the_size_limit_holds_to_the_byte() {
         let of = |bytes: usize| format!(r#"{{"a":"{}"}}"#, "x".repeat(bytes - 8));
         let input = Input { max_event_bytes: 100, ..Input::default() };
-        assert_eq!(check_event(&of(100), &input), Ok(()));
-        assert_eq!(check_event(&of(101), &input), Err(EventFault::TooLarge { limit: 100, got: 101 }));
+        assert_eq!(check_json(&of(100), &input), Ok(()));
+        assert_eq!(check_json(&of(101), &input), Err(EventFault::TooLarge { limit: 100, got: 101 }));
     }
 
     #[test]
     fn an_event_without_a_readable_time_is_rejected_when_the_stream_has_a_timestamp() {
         let rfc3339 = timed(TimestampFormat::Rfc3339);
         for good in [r#"{"time":"2018-02-07T01:26:13.840Z"}"#, r#"{"time":"2018-02-07T01:26:13+01:00"}"#] {
-            assert_eq!(check_event(good, &rfc3339), Ok(()), "{good}");
+            assert_eq!(check_json(good, &rfc3339), Ok(()), "{good}");
         }
         for bad in ["{}", r#"{"time":1517966773}"#, r#"{"time":null}"#, r#"{"time":"2018-02-31T00:00:00Z"}"#, r#"{"time":"2018-02-07"}"#] {
-            assert!(matches!(check_event(bad, &rfc3339), Err(EventFault::Timestamp { .. })), "{bad}");
+            assert!(matches!(check_json(bad, &rfc3339), Err(EventFault::Timestamp { .. })), "{bad}");
         }
         let epoch = timed(TimestampFormat::EpochSeconds);
         for good in [r#"{"time":1517966773}"#, r#"{"time":1517966773.84}"#, r#"{"time":0}"#] {
-            assert_eq!(check_event(good, &epoch), Ok(()), "{good}");
+            assert_eq!(check_json(good, &epoch), Ok(()), "{good}");
         }
         for bad in [r#"{"time":"1517966773"}"#, r#"{"time":-1}"#, r#"{"time":1517966773840000}"#, "{}"] {
-            assert!(matches!(check_event(bad, &epoch), Err(EventFault::Timestamp { .. })), "{bad}");
+            assert!(matches!(check_json(bad, &epoch), Err(EventFault::Timestamp { .. })), "{bad}");
         }
-        let message = check_event("{}", &rfc3339).unwrap_err();
+        let message = check_json("{}", &rfc3339).unwrap_err();
         assert_eq!(message.to_string(), "field $.time is missing; expected an RFC 3339 time");
         assert_eq!(message.pointer(), "/time");
     }
@@ -373,7 +313,7 @@ mod tests {
 
         #[test]
         fn any_bytes_as_a_body_never_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
-            if let Ok(batch) = split(&body) {
+            if let Ok(batch) = split(&body, Format::Json) {
                 for event in batch.events {
                     let _ = check_event(event, &timed(TimestampFormat::Rfc3339));
                     let _ = check_event(event, &timed(TimestampFormat::EpochSeconds));

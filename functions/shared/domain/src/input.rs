@@ -17,7 +17,7 @@ pub struct Input {
     /// An `input` resource that says all of this; then nothing else stands here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource: Option<ResourceId>,
-    /// What one event is.
+    /// What one event is, for the stream's life. With `xml` there is no `timestamp`, `partition_key` or `on_invalid: reject`.
     pub format: Format,
     /// The JSON Schema that every event must keep: draft 2020-12, or draft-07 where `$schema` says so. A `$ref` leads within it.
     #[serde(skip_serializing_if = "Option::is_none")]

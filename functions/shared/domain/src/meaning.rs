@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::document::{StreamDocument, StreamMode};
-use crate::input::Format;
+use crate::input::{Format, OnInvalid};
 use crate::lint::{Fault, Weight};
 use crate::names::partition_query;
 use crate::pipeline::Processor;
@@ -78,6 +78,23 @@ impl Check<'_> {
         let query = input.timestamp.as_ref().map_or(0, |path| partition_query(path, input.timestamp_format).len());
         if query > MAX_PARTITION_QUERY {
             self.fault(&["input", "timestamp"], "expected a shorter path: it does not fit a partition query");
+        }
+        if input.format == Format::Xml {
+            self.xml();
+        }
+    }
+
+    /// XML is first read behind the raw stream, and lies in S3 as CBOR. A schema and an `event_id` are still good for what comes after that.
+    fn xml(&mut self) {
+        let input = &self.document.input;
+        let unread = "events are not read before they are on the raw stream";
+        let impossible = [
+            ("timestamp", input.timestamp.is_some(), "timestamp", "Firehose cannot read CBOR to partition by it"),
+            ("partition_key", input.partition_key.is_some(), "partition_key", unread),
+            ("on_invalid", input.on_invalid == OnInvalid::Reject, "on_invalid: reject", unread),
+        ];
+        for (field, _, what, why) in impossible.into_iter().filter(|(_, is_given, _, _)| *is_given) {
+            self.fault(&["input", field], format!("expected no {what} with format xml: {why}"));
         }
     }
 

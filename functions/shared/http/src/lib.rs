@@ -23,7 +23,7 @@ pub mod testing;
 pub mod trust;
 
 pub use authenticate::{Authenticator, ExternalIssuer, Trust};
-pub use body::{DocumentBody, JsonBody};
+pub use body::{DocumentBody, EventBody};
 pub use edge::{InvocationDeadline, Measures, serve};
 pub use fields::Fields;
 pub use owner::ActingOwner;

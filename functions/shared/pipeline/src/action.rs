@@ -3,12 +3,14 @@
 use std::cell::RefCell;
 
 use domain::dedupe::{Mark, SeenKey};
+use domain::limits::MAX_JSON_DEPTH;
 use domain::process::{KeyStore, Question};
 use domain::resource_config::LocalRateLimit;
 use vrl::compiler::runtime::{Runtime, Terminate};
 use vrl::compiler::{TargetValue, TimeZone};
 use vrl::value::{KeyString, ObjectMap, Secrets, Value};
 
+use crate::loops::metered;
 use crate::path::Path;
 use crate::program::Program;
 use crate::schema::Schema;
@@ -101,18 +103,36 @@ impl Dedupe {
     }
 }
 
-fn run(program: &Program, event: Value) -> (Result<Value, Terminate>, Value) {
-    let mut target = TargetValue { value: event, metadata: Value::Object(ObjectMap::new()), secrets: Secrets::new() };
-    let result = RUNTIME.with_borrow_mut(|runtime| {
-        let result = runtime.resolve(&mut target, program.compiled(), &TimeZone::default());
-        runtime.clear();
-        result
-    });
-    (result, target.value)
+fn run(program: &Program, event: Value) -> Result<(Result<Value, Terminate>, Value), String> {
+    let resolve = || {
+        let mut target = TargetValue { value: event, metadata: Value::Object(ObjectMap::new()), secrets: Secrets::new() };
+        let result = RUNTIME.with_borrow_mut(|runtime| {
+            let result = runtime.resolve(&mut target, program.compiled(), &TimeZone::default());
+            runtime.clear();
+            result
+        });
+        (result, target.value)
+    };
+    if !program.has_loops() {
+        return Ok(resolve());
+    }
+    metered(|| {
+        let (result, event) = resolve();
+        let is_shallow = depth_of(&event) <= MAX_JSON_DEPTH && result.as_ref().map_or(0, depth_of) <= MAX_JSON_DEPTH;
+        if is_shallow { Ok((result, event)) } else { Err(format!("expected at most {MAX_JSON_DEPTH} levels, got more out of a loop")) }
+    })
+}
+
+fn depth_of(value: &Value) -> usize {
+    match value {
+        Value::Object(members) => 1 + members.values().map(depth_of).max().unwrap_or(0),
+        Value::Array(items) => 1 + items.iter().map(depth_of).max().unwrap_or(0),
+        _ => 0,
+    }
 }
 
 fn map(program: &Program, event: Value) -> Outcome {
-    match run(program, event) {
+    match run(program, event).map_err(|detail| ("mapping", detail))? {
         (Ok(_), Value::Object(event)) => Ok(Given::One(Value::Object(event))),
         (Ok(_), Value::Array(events)) => match events.iter().position(|event| !event.is_object()) {
             None => Ok(Given::Many(events)),
@@ -125,7 +145,7 @@ fn map(program: &Program, event: Value) -> Outcome {
 }
 
 fn filter(program: &Program, event: Value) -> Outcome {
-    match run(program, event) {
+    match run(program, event).map_err(|detail| ("filter", detail))? {
         (Ok(Value::Boolean(true)), event) => Ok(Given::One(event)),
         (Ok(Value::Boolean(false)) | Err(Terminate::Abort(_)), _) => Ok(Given::Many(Vec::new())),
         (Ok(other), _) => Err(("filter", format!("expected true or false, got {}", other.kind()))),

@@ -118,16 +118,23 @@ impl Reader<'_> {
 
     /// Passes a text between quotes. Each of its templates is an operator.
     fn skip_text(&mut self, quote: char) {
-        while let Some(letter) = self.next() {
-            if letter == quote {
-                return;
-            } else if letter == '\\' {
-                self.next();
-            } else if letter == '{' && self.rest().starts_with('{') {
-                self.operators += 1;
-            }
+        let end = text_end(self.source, self.at, quote);
+        self.operators += self.source[self.at..end].matches("{{").count();
+        self.at = end;
+    }
+}
+
+/// Where a program goes on behind a text between quotes whose content begins at `at`.
+pub(crate) fn text_end(source: &str, at: usize, quote: char) -> usize {
+    let mut letters = source[at..].char_indices();
+    while let Some((offset, letter)) = letters.next() {
+        if letter == quote {
+            return at + offset + letter.len_utf8();
+        } else if letter == '\\' {
+            letters.next();
         }
     }
+    source.len()
 }
 
 fn is_operator(letter: char) -> bool {

@@ -10,6 +10,7 @@ pub mod cbor;
 mod checks;
 mod compile;
 mod depth;
+mod loops;
 mod numbers;
 pub mod path;
 pub mod program;

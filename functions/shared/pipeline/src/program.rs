@@ -4,13 +4,14 @@ use std::ops::RangeInclusive;
 
 use domain::lint::nearest;
 use vrl::compiler::state::ExternalEnv;
-use vrl::compiler::{CompileConfig, compile_with_external};
+use vrl::compiler::{CompileConfig, Function, compile_with_external};
 use vrl::diagnostic::{Diagnostic as Found, Label};
 use vrl::value::Kind;
 use vrl::value::kind::Collection;
 
 use crate::depth::too_deep;
-use crate::stdlib::{FUNCTIONS, refusal};
+use crate::loops::with_steps;
+use crate::stdlib::{FUNCTIONS, RUNNING, refusal};
 
 /// The longest program, in bytes. Ours: the compiler's time grows with the square of it.
 const MAX_PROGRAM_BYTES: usize = 16 * 1024;
@@ -41,6 +42,7 @@ pub struct EventType(ExternalEnv);
 #[derive(Debug, Clone)]
 pub struct Program {
     program: vrl::compiler::Program,
+    has_loops: bool,
 }
 
 /// What is wrong with a program.
@@ -67,16 +69,30 @@ impl Program {
         if let Some(found) = too_deep(source) {
             return Err(vec![found]);
         }
-        let mut config = CompileConfig::default();
-        if purpose == Purpose::Filter {
-            config.set_read_only();
+        let compile = |source: &str, functions: &[Box<dyn Function>]| {
+            let mut config = CompileConfig::default();
+            if purpose == Purpose::Filter {
+                config.set_read_only();
+            }
+            let compiled = compile_with_external(source, functions, &event.0, config);
+            compiled
+                .map(|compiled| compiled.program)
+                .map_err(|found| found.iter().map(|found| diagnostic(source, found)).collect::<Vec<_>>())
+        };
+        let program = compile(source, &FUNCTIONS)?;
+        if let Some(message) = useless(&program, purpose) {
+            return Err(vec![Diagnostic { offset: 0, message, is_certain: false }]);
         }
-        let compiled = compile_with_external(source, &FUNCTIONS, &event.0, config);
-        let program = compiled.map_err(|found| found.iter().map(|found| diagnostic(source, found)).collect::<Vec<_>>())?.program;
-        match useless(&program, purpose) {
-            Some(message) => Err(vec![Diagnostic { offset: 0, message, is_certain: false }]),
-            None => Ok(Self { program }),
+        // What runs is compiled a second time, so that what is wrong is told in the words of the source.
+        match with_steps(source) {
+            Some(stepped) => Ok(Self { program: compile(&stepped, &RUNNING)?, has_loops: true }),
+            None => Ok(Self { program, has_loops: false }),
         }
+    }
+
+    /// Returns whether it has loops, and so has to be run within [`metered`](crate::loops::metered).
+    pub(crate) fn has_loops(&self) -> bool {
+        self.has_loops
     }
 
     /// What is known about an event that the program was run on.

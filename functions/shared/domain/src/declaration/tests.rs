@@ -5,6 +5,8 @@ use serde_json::json;
 
 use super::*;
 use crate::document::AccessRights;
+use crate::input::{Format, Input};
+use crate::resource_config::ResourceConfig;
 
 fn faults(text: &str) -> Vec<String> {
     Declaration::parse(text, Leniency::Strict).unwrap_err()
@@ -165,6 +167,30 @@ fn without_a_raw_stream_there_is_no_place_for_a_pipeline() {
         ]
     );
     assert!(Declaration::parse("buffer: {raw: false}\npipeline: {processors: []}", Leniency::Strict).is_ok());
+}
+
+#[test]
+fn what_xml_makes_impossible_is_refused_and_the_rest_is_not() {
+    let text = "input:\n  format: xml\n  timestamp: $.time\n  partition_key: $.vehicle\n  on_invalid: reject\n";
+    let expected = [
+        "(3,14) expected no timestamp with format xml: Firehose cannot read CBOR to partition by it",
+        "(4,18) expected no partition_key with format xml: events are not read before they are on the raw stream",
+        "(5,15) expected no on_invalid: reject with format xml: events are not read before they are on the raw stream",
+    ];
+    assert_eq!(faults(text), expected);
+    assert_eq!(Declaration::parse(text, Leniency::Chilled).unwrap_err(), expected);
+    for possible in ["event_id: $.id", "schema: {type: object}", "on_invalid: dead_letter", "max_event_bytes: 1000"] {
+        assert!(Declaration::parse(&format!("input: {{format: xml, {possible}}}"), Leniency::Strict).is_ok(), "{possible}");
+    }
+}
+
+#[test]
+fn an_input_resource_of_xml_keeps_the_rules_of_the_document_that_names_it() {
+    let mut draft = Draft::parse("buffer: {raw: false}\ninput: {resource: mine}\n", Leniency::Strict);
+    let key = draft.document().unwrap().input.references().remove(0).key;
+    let input = Input { format: Format::Xml, ..Input::default() };
+    draft.resolve(&[(key, ResourceConfig::Input(input))].into());
+    assert_eq!(draft.finish().unwrap_err(), ["(2,8) buffer.raw: false leaves no place for a pipeline, and xml needs one"]);
 }
 
 fn new_faults(text: &str, leniency: Leniency) -> Vec<String> {

@@ -6,6 +6,7 @@ use std::vec;
 use time::{Date, Duration, OffsetDateTime};
 
 use crate::history::TimeRange;
+use crate::input::Format;
 use crate::store::StoreFault;
 
 /// One object, not its content.
@@ -37,6 +38,24 @@ pub enum Line<'l> {
     Unreadable,
 }
 
+/// How the events of an object are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventForm {
+    /// A JSON object a line.
+    Lines,
+    /// CBOR maps, one behind the other (RFC 8742).
+    Cbor,
+}
+
+impl From<Format> for EventForm {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Json => Self::Lines,
+            Format::Xml => Self::Cbor,
+        }
+    }
+}
+
 /// Takes one line after another and says when it has had enough.
 pub type Visitor<'v> = dyn FnMut(Line<'_>) -> ControlFlow<()> + Send + 'v;
 
@@ -46,8 +65,9 @@ pub trait StoredObjects: Send + Sync {
     /// Lists the objects under `prefix` whose keys are behind `start_after`.
     async fn list_page(&self, prefix: &str, start_after: &str) -> Result<Listing, StoreFault>;
 
-    /// Reads an object, decompressed, line by line until the end or until `visit` has had enough.
-    async fn for_each_line(&self, key: &str, visit: &mut Visitor<'_>) -> Result<(), StoreFault>;
+    /// Reads an object, decompressed, line by line until the end or until `visit` has had enough. An event that is written otherwise is one
+    /// line of JSON.
+    async fn for_each_line(&self, key: &str, form: EventForm, visit: &mut Visitor<'_>) -> Result<(), StoreFault>;
 }
 
 /// The keys that may hold events of a range.

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 
 use crate::field_path::FieldPath;
 use crate::history::matches::{Match, Matches, Place};
-use crate::history::objects::{KeyRange, Line, StoredObject, StoredObjects, Walk};
+use crate::history::objects::{EventForm, KeyRange, Line, StoredObject, StoredObjects, Walk};
 use crate::history::{HistoryFault, HistoryLimits, HistoryQuery, TimeRange, check_readable};
 use crate::ingest::event_time;
 use crate::input::TimestampFormat;
@@ -77,7 +77,7 @@ impl HistoryReader<'_> {
             Some(values) => values,
             None => {
                 effort.was_reread = true;
-                self.reread(&events, &matches).await?
+                self.reread(&events, &matches, form_of(record)).await?
             }
         };
         Ok(Page { values, page: query.page, total_pages, effort })
@@ -89,7 +89,7 @@ impl HistoryReader<'_> {
         let mut read = 0;
         if range.from < range.to {
             let prefix = processed_prefix(&record.key, record.document.access_rights.confidentiality());
-            let scan = Scan { reader: self, range, clock: EventClock::of(record), matches: &matches };
+            let scan = Scan { reader: self, range, form: form_of(record), clock: EventClock::of(record), matches: &matches };
             let mut walk = Walk::new(self.objects, KeyRange::new(&prefix, range));
             let mut running = FuturesUnordered::new();
             let mut number = 0;
@@ -113,12 +113,12 @@ impl HistoryReader<'_> {
     }
 
     /// Reads the events of a page again, each object once.
-    async fn reread(&self, events: &[Match], matches: &Matches) -> Result<Vec<Box<RawValue>>, HistoryFault> {
+    async fn reread(&self, events: &[Match], matches: &Matches, form: EventForm) -> Result<Vec<Box<RawValue>>, HistoryFault> {
         let mut wanted: BTreeMap<u32, BTreeMap<u32, usize>> = BTreeMap::new();
         for (slot, event) in events.iter().enumerate() {
             wanted.entry(event.place.object).or_default().insert(event.place.line, slot);
         }
-        let reads: Vec<_> = wanted.into_iter().map(|(object, lines)| self.read_lines(matches.key(object), lines)).collect();
+        let reads: Vec<_> = wanted.into_iter().map(|(object, lines)| self.read_lines(matches.key(object), form, lines)).collect();
         let read: Vec<Vec<(usize, Box<RawValue>)>> =
             stream::iter(reads).buffer_unordered(self.limits.objects_at_once).try_collect().await?;
         let mut sorted: Vec<(usize, Box<RawValue>)> = read.into_iter().flatten().collect();
@@ -131,7 +131,12 @@ impl HistoryReader<'_> {
     }
 
     /// Reads some lines of one object: line number → slot.
-    async fn read_lines(&self, key: Option<&str>, mut lines: BTreeMap<u32, usize>) -> Result<Vec<(usize, Box<RawValue>)>, HistoryFault> {
+    async fn read_lines(
+        &self,
+        key: Option<&str>,
+        form: EventForm,
+        mut lines: BTreeMap<u32, usize>,
+    ) -> Result<Vec<(usize, Box<RawValue>)>, HistoryFault> {
         let Some(key) = key else { return Ok(Vec::new()) };
         self.check_time()?;
         let mut values = Vec::with_capacity(lines.len());
@@ -144,13 +149,18 @@ impl HistoryReader<'_> {
             }
             if lines.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        self.objects.for_each_line(key, &mut visit).await?;
+        self.objects.for_each_line(key, form, &mut visit).await?;
         Ok(values)
     }
 
     fn check_time(&self) -> Result<(), HistoryFault> {
         if self.deadline.is_past(self.system.now()) { Err(HistoryFault::OutOfTime) } else { Ok(()) }
     }
+}
+
+/// How a stream's events lie in objects.
+fn form_of(record: &StreamRecord) -> EventForm {
+    record.document.input.format.into()
 }
 
 /// Where a stream's events have their time.
@@ -180,6 +190,7 @@ impl<'r> EventClock<'r> {
 struct Scan<'s> {
     reader: &'s HistoryReader<'s>,
     range: &'s TimeRange,
+    form: EventForm,
     clock: EventClock<'s>,
     matches: &'s Mutex<Matches>,
 }
@@ -206,7 +217,7 @@ impl Scan<'_> {
                 }
             }
         };
-        self.reader.objects.for_each_line(&object.key, &mut visit).await?;
+        self.reader.objects.for_each_line(&object.key, self.form, &mut visit).await?;
         fault.map_or(Ok(()), Err)
     }
 

@@ -182,6 +182,16 @@ fn a_second_pass_reads_only_the_objects_of_the_page() {
     assert!(objects.reads()[3].ends_with('b'));
 }
 
+#[test]
+fn the_events_of_an_xml_stream_are_read_as_cbor_in_either_pass() {
+    let objects = trucks();
+    let page = read(&objects, few_bytes(), &record("{input: {format: xml}}", Some(Status::Active)), &all(1, 10)).unwrap();
+    assert_eq!((page.values.len(), page.effort.was_reread), (5, true));
+    assert_eq!(objects.forms(), [EventForm::Cbor; 6]);
+    read(&objects, few_bytes(), &timed(), &all(1, 10)).unwrap();
+    assert_eq!(objects.forms()[6..], [EventForm::Lines; 6]);
+}
+
 /// How the events of a generated stream are written.
 #[derive(Debug, Clone, Copy)]
 enum Kind {

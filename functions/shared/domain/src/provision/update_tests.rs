@@ -227,6 +227,11 @@ fn what_cannot_change_in_place_is_refused_before_anything_happens() {
         matches!(&refused, ChangeFault::Fixed(FixedField::ByStream(fault)) if fault.starts_with("buffer.raw: true cannot become false: ")),
         "{refused}"
     );
+    let refused = bench.update(record.clone(), r#"{"input": {"format": "xml"}}"#).unwrap_err();
+    assert!(
+        matches!(&refused, ChangeFault::Fixed(FixedField::ByStream(fault)) if fault.starts_with("input.format: \"json\" cannot become \"xml\": ")),
+        "{refused}"
+    );
 
     assert!(
         bench.update(record.clone(), r#"{"metadata": {"team": "waste"}}"#).is_ok(),

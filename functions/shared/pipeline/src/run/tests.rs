@@ -229,3 +229,26 @@ fn an_explanation_says_what_each_processor_did() {
         ]
     );
 }
+
+#[test]
+fn loops_run() {
+    let counting = json!([{"mapping": "count = 0\nfor_each(array!(.list)) -> |_, v| { count = count + int!(v) }\n.count = count"}]);
+    assert_eq!(left(counting, r#"{"list":[1,2,3]}"#), [r#"{"count":6,"list":[1,2,3]}"#]);
+    let mapping = json!([{"mapping": ".list = map_values(array!(.list)) -> |v| { upcase!(v) }"}, {"filter": "length(filter(array!(.list)) -> |_, v| { v == \"A\" }) == 1"}]);
+    assert_eq!(left(mapping, r#"{"list":["a","b"]}"#), [r#"{"list":["A","B"]}"#]);
+}
+
+#[test]
+fn a_loop_that_takes_too_much_is_its_event_s_failure() {
+    let list = format!(r#"{{"list":[{}0]}}"#, "0,".repeat(60_000));
+    let all = "for_each(array!(.list)) -> |_, _v| {";
+    for (program, word) in [
+        (format!("{all} {all} x = 1 }} }}"), "within 1 s"),
+        (format!("s = \"x\"\n{all} s = s + s }}"), "at most 128 MB"),
+        (format!("x = {{}}\n{all} x = {{\"x\": x}} }}\n.x = x"), "within 1 s"),
+        (format!(".a = {{}}\n{all} .a = {{\"a\": del(.a)}} }}"), "levels"),
+    ] {
+        let failure = run(json!([{"mapping": program}]), &list).unwrap_err();
+        assert!(failure.detail.contains(word) || failure.detail.contains("levels"), "{program}: {}", failure.detail);
+    }
+}

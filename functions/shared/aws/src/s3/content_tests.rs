@@ -20,7 +20,7 @@ fn read_some(object: &[u8], chunk_size: usize, most: usize) -> (Vec<String>, End
         });
         if lines.len() == most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let mut content = Content::new(&mut visit);
+    let mut content = Content::new(EventForm::Lines, &mut visit);
     for chunk in object.chunks(chunk_size) {
         content.push(chunk);
         if content.is_done() {
@@ -98,7 +98,7 @@ fn a_line_that_is_not_text_harms_no_other() {
 
 #[test]
 fn an_overlong_line_is_one_unreadable_line() {
-    let longest = "x".repeat(MAX_LINE_BYTES);
+    let longest = "x".repeat(MAX_PIECE_BYTES);
     for (line, is_readable) in [(longest.clone(), true), (format!("{longest}x"), false), (longest.repeat(3), false)] {
         let object = format!("a\n{line}\nb\n{line}");
         for chunk_size in [1_000, usize::MAX] {
@@ -115,7 +115,7 @@ fn an_object_beyond_its_limit_is_left_there() {
         seen.push(line == Line::Unreadable);
         ControlFlow::Continue(())
     };
-    let cutter = LineCutter::new(&mut visit, 10);
+    let cutter = Cutter::new(EventForm::Lines, &mut visit, 10);
     let mut content = Content { form: Form::Gzip(Box::new(MultiGzDecoder::new(cutter))), ending: None };
     // Each member is decoded by itself: the third one is over.
     for _ in 0..3 {
@@ -134,11 +134,13 @@ fn a_bomb_costs_no_memory_to_speak_of() {
         count += 1;
         ControlFlow::Continue(())
     };
-    let mut content = Content::new(&mut visit);
+    let mut content = Content::new(EventForm::Lines, &mut visit);
     for chunk in gzip(&vec![b'x'; 64 * 1024 * 1024]).chunks(1_024) {
         content.push(chunk);
-        if let Form::Gzip(decoder) = &content.form {
-            assert!(decoder.get_ref().partial.capacity() <= 2 * MAX_LINE_BYTES);
+        if let Form::Gzip(decoder) = &content.form
+            && let Pieces::Lines(lines) = &decoder.get_ref().pieces
+        {
+            assert!(lines.held() <= 2 * MAX_PIECE_BYTES);
         }
     }
     assert_eq!(content.finish(), Ending::Whole);
