@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::api_key::ApiKey;
+use domain::dead_letter::LetterId;
 use domain::ids::{ApiKeyId, IngestId, Owner, StreamId, StreamKey};
 use domain::record::{Part, StreamRecord};
 use domain::resource::{Resource, ResourceKey, ResourceUser};
@@ -82,6 +83,20 @@ pub(super) fn stack_key(stack_name: &str) -> Item {
 
 pub(super) fn stats_key(stream: &IngestId) -> Item {
     key(format!("STATS#{stream}"), STATS)
+}
+
+/// What is kept of a dead letter.
+pub(super) fn letter_key(stream: &IngestId, letter: &LetterId) -> Item {
+    key(letters_partition(stream), format!("LETTER#{letter}"))
+}
+
+/// What is kept of an event that was put back, under what names it on its raw stream.
+pub(super) fn sequence_key(stream: &IngestId, sequence_number: &str) -> Item {
+    key(letters_partition(stream), format!("SEQUENCE#{sequence_number}"))
+}
+
+fn letters_partition(stream: &IngestId) -> String {
+    format!("LETTERS#{stream}")
 }
 
 pub(super) fn signing_key(kid: &str) -> Item {

@@ -9,6 +9,8 @@
 //! | `SOURCE#{raw stream}` | `SOURCE` | where a raw stream's records go |
 //! | `STACK#{stack name}` | `STACK` | which part of which stream a stack was made for |
 //! | `STATS#{ingest id}` | `STATS` | what a stream has done since it was made |
+//! | `LETTERS#{ingest id}` | `LETTER#{letter id}` | who has a dead letter in hand, and when it was put back |
+//! | `LETTERS#{ingest id}` | `SEQUENCE#{sequence number}` | what an event went through before it was put back under that number |
 //! | `KEYS` | `KEY#{kid}` | a public signing key |
 //! | `APIKEYS#{owner}` | `KEY#{id}` | an API key; nobody reaches another owner's partition |
 //! | `APIKEY#{id}` | `APIKEY` | the owner of an API key, for admins |
@@ -17,6 +19,7 @@ mod api_keys;
 mod configs;
 mod items;
 mod keys;
+mod letters;
 mod lookups;
 mod resources;
 mod stats;
