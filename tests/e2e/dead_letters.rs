@@ -13,7 +13,7 @@ fn event(n: u32, kmh: Value) -> Value {
 }
 
 fn document(mapping: &str) -> Value {
-    json!({"input": {"timestamp": "$.time"}, "pipeline": {"processors": [{"mapping": mapping}]}})
+    json!({"input": {"timestamp": "$.time"}, "pipeline": {"processors": [{"mapping": mapping}]}, "output": {"s3": {}}})
 }
 
 impl Client {
@@ -46,7 +46,8 @@ fn original(letter: &Value) -> Value {
 #[tokio::test]
 async fn dead_letters_are_read_and_put_back_once_a_mapping_is_mended() {
     let client = Client::new();
-    let stream = client.create_stream_with_sink("letters", &document(".speed_ms = float!(.kmh) / 3.6")).await;
+    let stream = client.create_stream("letters", &document(".speed_ms = float!(.kmh) / 3.6")).await;
+    client.wait_active(&format!("{stream}/sinks/s3")).await;
     let none = client.get(&format!("{stream}/dead-letters")).await.expect(200).json();
     assert_eq!(none, json!({"values": []}));
     let events = [event(1, json!(36.0)), event(2, json!("fast")), event(3, json!(72.0)), event(4, json!("slow")), event(5, json!(null))];

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 /// A page of dead letters.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-pub struct LettersOut {
+pub(crate) struct LettersOut {
     /// The letters, in the order in which they were stored, hour by hour.
     values: Vec<LetterOut>,
     /// Where the next page begins. It is there as long as there may be more.
@@ -18,7 +18,7 @@ pub struct LettersOut {
 
 /// A dead letter: an event that could not go on.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-pub struct LetterOut {
+pub(crate) struct LetterOut {
     /// Names the letter.
     #[schema(example = "dl-1767225597000-4959")]
     id: String,
@@ -59,7 +59,7 @@ pub struct LetterOut {
 
 /// Why an event stopped.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-pub struct ReasonOut {
+pub(crate) struct ReasonOut {
     /// Stable, for programs.
     #[schema(example = "undecodable")]
     code: String,
@@ -69,7 +69,7 @@ pub struct ReasonOut {
 
 /// What became of the letters that were selected.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-pub struct RedriveOut {
+pub(crate) struct RedriveOut {
     /// Put back on the raw stream; in a dry run, those that would be.
     redriven: usize,
     /// Put back before, in hand of another request just now, or stored a second time.

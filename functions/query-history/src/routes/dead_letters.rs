@@ -46,7 +46,7 @@ use crate::routes::parameter_problem;
     ),
     security(("token" = ["read"])),
 )]
-pub async fn list_letters(
+pub(super) async fn list_letters(
     State(context): State<Context>,
     AuthorizedStream(record): AuthorizedStream,
     InvocationDeadline(deadline): InvocationDeadline,
@@ -91,7 +91,7 @@ pub async fn list_letters(
     ),
     security(("token" = ["read"])),
 )]
-pub async fn get_letter(
+pub(super) async fn get_letter(
     State(context): State<Context>,
     AuthorizedStream(record): AuthorizedStream,
     InvocationDeadline(deadline): InvocationDeadline,

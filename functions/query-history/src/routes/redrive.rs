@@ -21,7 +21,7 @@ use crate::routes::dead_letters::{stream_fields, warn_of_skipped_lines};
 
 /// Which letters are put back: either `ids`, or at least one of `from`, `to` and `reason`.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-pub struct RedriveIn {
+pub(super) struct RedriveIn {
     /// The letters by their ids.
     #[schema(min_items = 1, max_items = 1_000)]
     ids: Option<Vec<String>>,
@@ -66,7 +66,7 @@ pub struct RedriveIn {
     ),
     security(("token" = ["manage"])),
 )]
-pub async fn redrive_letters(
+pub(super) async fn redrive_letters(
     State(context): State<Context>,
     AuthorizedStream(record): AuthorizedStream,
     InvocationDeadline(deadline): InvocationDeadline,

@@ -88,7 +88,22 @@ async fn letters_that_the_raw_stream_does_not_take_are_failed_and_free_again() {
 async fn every_fault_of_a_body_is_named_at_once() {
     let bench = Bench::with_three_letters();
     let answer = bench.redrive("", &json!({"ids": ["x"], "from": "a", "cursor": "c", "force": "yes", "form": 1})).await;
-    assert_snapshot!(answer.shown(), @"");
+    assert_snapshot!(answer.shown(), @r#"
+    400
+    content-type: application/problem+json
+
+    detail: "the body has fields that cannot be used"
+    errors:
+      {"detail":"invalid type: string \"yes\", expected a boolean","pointer":"/force"}
+      {"detail":"expected a date such as 2018-02-07 or an RFC 3339 time such as 2018-02-07T12:30:00Z, got \"a\"","pointer":"/from"}
+      {"detail":"expected either ids, or from, to and reason","pointer":"/ids"}
+      {"detail":"expected a next_cursor of this stream's dead letters","pointer":"/cursor"}
+      {"detail":"unknown field","pointer":"/form"}
+    request_id: [request id]
+    status: 400
+    title: "Bad Request"
+    type: "urn:millrace:problem:bad-request"
+    "#);
     let pointers = async |body: Value| {
         let answer = bench.redrive("", &body).await;
         assert_eq!(answer.status, 400, "{}", answer.body);
