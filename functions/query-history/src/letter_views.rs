@@ -28,7 +28,7 @@ pub(crate) struct LetterOut {
     #[schema(example = "pipeline")]
     source: String,
     /// Why it stopped.
-    reason: ReasonOut,
+    reason: Reason,
     /// The place in the stream document that stopped it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "pipeline.processors[0].mapping")]
@@ -55,16 +55,6 @@ pub(crate) struct LetterOut {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     redriven_at: Option<String>,
-}
-
-/// Why an event stopped.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(crate) struct ReasonOut {
-    /// Stable, for programs.
-    #[schema(example = "undecodable")]
-    code: String,
-    /// For people.
-    detail: String,
 }
 
 /// What became of the letters that were selected.
@@ -101,7 +91,7 @@ impl From<ShownLetter> for LetterOut {
             id,
             stream,
             source,
-            reason: Reason { code, detail },
+            reason,
             path,
             first_time,
             time,
@@ -115,7 +105,7 @@ impl From<ShownLetter> for LetterOut {
             id: id.into(),
             stream,
             source,
-            reason: ReasonOut { code, detail },
+            reason,
             path,
             first_time,
             time,

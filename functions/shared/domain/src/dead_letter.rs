@@ -42,8 +42,10 @@ pub struct DeadLetter {
     pub original_base64: String,
 }
 
-/// A letter's name: `dl-`, the milliseconds since 1970 at which its event arrived, `-`, and what names the event within its source (a
-/// sequence number, say). So an event that stops twice has one name, and a reader knows from when on to look for it.
+/// A letter's name, such as `dl-1767225597000-4959`.
+///
+/// It holds the milliseconds since 1970 at which the event arrived, and what names the event within its source (a sequence number, say).
+/// So an event that stops twice has one name, and a reader knows from when on to look for it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct LetterId {
@@ -111,7 +113,7 @@ impl From<LetterId> for String {
 }
 
 /// Why an event stopped.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Reason {
     /// Stable, for programs.
     pub code: String,
