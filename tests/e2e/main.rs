@@ -10,6 +10,7 @@ mod api_keys;
 mod apply;
 mod auth;
 mod collection;
+mod dead_letters;
 mod document_sinks;
 mod earthquakes;
 mod external_issuer;

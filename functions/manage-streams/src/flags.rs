@@ -4,7 +4,7 @@ use axum::extract::FromRequestParts;
 use domain::declaration::Leniency;
 use http::request::Parts;
 use http_edge::Problem;
-use http_edge::query::parameters;
+use http_edge::query::{parameters, switch};
 
 /// An extractor of one switch.
 macro_rules! switch {
@@ -68,14 +68,5 @@ impl<S: Send + Sync> FromRequestParts<S> for ConfirmDeleteAll {
 }
 
 fn is_on(parts: &Parts, name: &str) -> Result<bool, Problem> {
-    let parameters = parameters(parts.uri.query().unwrap_or_default());
-    let mut named = parameters.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str());
-    match (named.next(), named.next()) {
-        (None | Some("false"), None) => Ok(false),
-        (Some("true"), None) => Ok(true),
-        _ => {
-            let detail = format!("{name}: expected true or false, once");
-            Err(Problem::bad_request(detail.clone()).with_error(format!("/{name}"), detail))
-        }
-    }
+    switch(parts.uri.query().unwrap_or_default(), name)
 }

@@ -10,8 +10,12 @@ use axum::Router;
 use domain::access::Scope;
 use domain::api_key::ApiKey;
 use domain::fake_objects::{FakeObjects, with_s3_sink};
-use domain::fakes::{FakeApiKeys, FakePublisher, FakeStacks, FakeStore, FakeSystem, active_stream, api_key, block_on, resource};
+use domain::fakes::{
+    FakeApiKeys, FakeMarks, FakePublisher, FakeRawStreams, FakeStacks, FakeStore, FakeSystem, active_stream, api_key, block_on,
+    dead_letter, resource,
+};
 use domain::history::HistoryLimits;
+use domain::letters::LetterLimits;
 use domain::lifecycle::{StackStatus, Status};
 use domain::names::Naming;
 use domain::provision::StackProvisioner;
@@ -43,6 +47,10 @@ const NEW: &str = "nobody-made-it";
 const API_KEY: &str = "ak-0000000000";
 const CACHE: &str = "dedupe";
 
+/// A dead letter of the stream with a sink, and the object in which it lies.
+const LETTER: &str = "dl-1767225600000-7";
+const LETTERS: &str = "dead-letters/refuse-trucks/version=1/year=2026/month=01/day=01/hour=00/a";
+
 const EVENT: &str = r#"{"time":"2018-02-07T01:26:13Z"}"#;
 const PUBLIC: &str = "access_rights: public\ninput: {timestamp: $.time}\nname: a";
 const S3: &str = r#"{"type":"s3"}"#;
@@ -62,6 +70,9 @@ const CASES: &[Case] = &[
     object("POST", "/ingest/{id}/{version}", WITH_SINK, Some(EVENT), 200),
     object("POST", "/streams/{id}/{version}/events", WITH_SINK, Some(EVENT), 200),
     Case { query: "?from_date=2018-02-07&to_date=2018-02-07", ..object("GET", "/streams/{id}/{version}/events", WITH_SINK, None, 200) },
+    object("GET", "/streams/{id}/{version}/dead-letters", WITH_SINK, None, 200),
+    object("POST", "/streams/{id}/{version}/dead-letters/redrive", WITH_SINK, Some(r#"{"reason":"undecodable"}"#), 200),
+    object("GET", "/streams/{id}/{version}/dead-letters/{letter_id}", WITH_SINK, None, 200),
     own("GET", "/api-keys", None, 200),
     own("POST", "/api-keys", Some(r#"{"name":"a","scopes":["ingest"]}"#), 201),
     object("DELETE", "/api-keys/{id}", API_KEY, None, 204),
@@ -155,7 +166,13 @@ impl Case {
 
     fn url(&self, bearer: Bearer) -> String {
         let kind = if self.path.starts_with("/resources/") { "cache" } else { "s3" };
-        let path = self.path.replace("{id}", self.id).replace("{version}", "1").replace("{type}", kind).replace("{n}", "1");
+        let path = self
+            .path
+            .replace("{id}", self.id)
+            .replace("{version}", "1")
+            .replace("{type}", kind)
+            .replace("{n}", "1")
+            .replace("{letter_id}", LETTER);
         format!("{path}{}{}", self.query, if bearer == Bearer::Admin { self.admin_query } else { "" })
     }
 }
@@ -237,10 +254,16 @@ impl Bench {
         stacks.turn_all(StackStatus::CreateInProgress, StackStatus::CreateComplete, None);
         let context = manage_streams::context::Context::new(store.clone(), stacks, deployment, authenticator.clone(), system.clone());
         let manage_streams = manage_streams::routes::app(context);
+        let objects = FakeObjects::default();
+        let stopped_at = domain::system::System::now(system.as_ref());
+        objects.put(LETTERS, stopped_at, serde_json::to_vec(&dead_letter(stopped_at, "7", "not json")).unwrap());
         let query_history = query_history::routes::app(query_history::context::Context {
             streams: store,
-            objects: Arc::new(FakeObjects::default()),
+            objects: Arc::new(objects),
             limits: HistoryLimits::default(),
+            marks: Arc::new(FakeMarks::default()),
+            raw_streams: Arc::new(FakeRawStreams::default()),
+            letter_limits: LetterLimits::default(),
             authenticator,
             system: system.clone(),
         });

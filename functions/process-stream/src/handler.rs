@@ -17,10 +17,9 @@ use crate::event::{KinesisBatch, KinesisRecord, from_milliseconds};
 /// The batch cannot be processed at all just now; Lambda sends it again.
 pub async fn handle(context: &Context, event: LambdaEvent<KinesisBatch>) -> Result<KinesisEventResponse, Error> {
     let started = context.system.now();
-    let records = event.payload.records;
-    let Some(first) = records.first() else { return Ok(KinesisEventResponse::default()) };
-    // A mapping reads one stream, so a batch has one source.
-    let raw_stream = stream_name(first);
+    let KinesisBatch { source_arn, records } = event.payload;
+    let Some(source_arn) = source_arn else { return Ok(KinesisEventResponse::default()) };
+    let raw_stream = stream_name(&source_arn);
     let Known { route, processors, .. } = match context.route(raw_stream).await {
         Ok(Some(known)) => known,
         // Nothing is done, so all of it comes again.
@@ -30,7 +29,7 @@ pub async fn handle(context: &Context, event: LambdaEvent<KinesisBatch>) -> Resu
         Err(fault) => return Err(refused(context, &event.context.request_id, raw_stream, fault.into())),
     };
 
-    let raw: Vec<RawRecord<'_>> = records.iter().map(raw_record).collect();
+    let raw = raw_records(&records);
     let pipeline = Pipeline {
         processors: processors.as_deref().map(|processors| processors as _),
         gatekeeper: Gatekeeper { table: context.seen_keys.as_ref(), memory: &context.keys_in_memory, limits: &context.rate_limiter },
@@ -67,18 +66,17 @@ fn refused(context: &Context, request_id: &str, raw_stream: &str, error: Error) 
 
 /// The name is what follows `stream/` in an ARN
 /// (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonkinesisdatastreams.html>).
-fn stream_name(record: &KinesisRecord) -> &str {
-    let arn = record.source_arn.as_str();
+fn stream_name(arn: &str) -> &str {
     arn.rsplit_once('/').map_or(arn, |(_, name)| name)
 }
 
-fn raw_record(record: &KinesisRecord) -> RawRecord<'_> {
-    RawRecord {
-        data: &record.kinesis.data.0,
-        partition_key: &record.kinesis.partition_key,
-        sequence_number: &record.kinesis.sequence_number,
-        arrived_at: record.kinesis.arrived_at,
+/// The records of a batch, as the domain knows them.
+pub fn raw_records(records: &[KinesisRecord]) -> Vec<RawRecord<'_>> {
+    let mut raw = Vec::with_capacity(records.len());
+    for KinesisRecord { data, partition_key, sequence_number, arrived_at } in records {
+        raw.push(RawRecord { data, partition_key, sequence_number, arrived_at: *arrived_at });
     }
+    raw
 }
 
 /// Adds the batch to its stream's stats. Whatever comes of that, the batch is what it is.

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use aws::dynamodb::Table;
 use aws::host_system::HostSystem;
+use aws::kinesis::Kinesis;
 use aws::s3::DataBucket;
 use axum::extract::FromRef;
 use domain::environment::{BadEnvironment, Environment, process};
 use domain::history::{HistoryLimits, StoredObjects};
+use domain::letters::{LetterLimits, RawStreams, RedriveMarks};
 use domain::store::StreamReader;
 use domain::system::System;
 use http_edge::{Authenticator, TrustSettings};
@@ -19,7 +21,7 @@ pub struct Settings {
     pub table_name: String,
     /// Whose tokens are accepted.
     pub trust: TrustSettings,
-    /// `DATA_BUCKET`: where sinks write.
+    /// `DATA_BUCKET`: where sinks write, and dead letters lie.
     pub data_bucket: String,
 }
 
@@ -44,10 +46,16 @@ impl Settings {
 pub struct Context {
     /// Finds streams. Not from memory: a sink that has just been enabled has a history at once.
     pub streams: Arc<dyn StreamReader>,
-    /// What sinks wrote.
+    /// What sinks wrote, and dead letters.
     pub objects: Arc<dyn StoredObjects>,
     /// How much one query may hold and read.
     pub limits: HistoryLimits,
+    /// Which dead letters were put back.
+    pub marks: Arc<dyn RedriveMarks>,
+    /// Takes them back.
+    pub raw_streams: Arc<dyn RawStreams>,
+    /// How much one request for dead letters may hold and do.
+    pub letter_limits: LetterLimits,
     /// Verifies tokens.
     pub authenticator: Arc<Authenticator>,
     /// The clock.
@@ -65,8 +73,16 @@ impl Context {
         let table = Arc::new(Table::new(&config, settings.table_name));
         let system: Arc<dyn System> = Arc::new(HostSystem);
         let authenticator = settings.trust.authenticator(table.clone(), system.clone()).await?;
-        let objects = Arc::new(DataBucket::new(&config, settings.data_bucket));
-        Ok(Self { streams: table, objects, limits: HistoryLimits::default(), authenticator, system })
+        Ok(Self {
+            streams: table.clone(),
+            objects: Arc::new(DataBucket::new(&config, settings.data_bucket)),
+            limits: HistoryLimits::default(),
+            marks: table,
+            raw_streams: Arc::new(Kinesis::new(&config)),
+            letter_limits: LetterLimits::default(),
+            authenticator,
+            system,
+        })
     }
 }
 

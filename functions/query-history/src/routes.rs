@@ -1,8 +1,11 @@
-//! The route, its parameters and its answers.
+//! The routes. Those of events stand here, with their parameters and answers.
+
+mod dead_letters;
+mod redrive;
 
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use domain::history::{HistoryFault, HistoryQuery, HistoryReader, Page, ParameterFault};
 use domain::ids::StreamKey;
@@ -20,7 +23,12 @@ use crate::context::Context;
 /// The function's router, whole.
 pub fn app(context: Context) -> Router {
     let (authenticator, system) = (context.authenticator.clone(), context.system.clone());
-    let routes = Router::new().route("/streams/{id}/{version}/events", get(get_events)).with_state(context);
+    let routes = Router::new()
+        .route("/streams/{id}/{version}/events", get(get_events))
+        .route("/streams/{id}/{version}/dead-letters", get(dead_letters::list_letters))
+        .route("/streams/{id}/{version}/dead-letters/redrive", post(redrive::redrive_letters))
+        .route("/streams/{id}/{version}/dead-letters/{letter_id}", get(dead_letters::get_letter))
+        .with_state(context);
     http_edge::serve(FunctionName::QueryHistory, routes, authenticator, system)
 }
 
@@ -128,5 +136,5 @@ fn history_problem(fault: HistoryFault, key: &StreamKey) -> Problem {
 
 /// This function's part of the OpenAPI document.
 #[derive(utoipa::OpenApi)]
-#[openapi(paths(get_events))]
+#[openapi(paths(get_events, dead_letters::list_letters, dead_letters::get_letter, redrive::redrive_letters))]
 pub struct ApiDoc;

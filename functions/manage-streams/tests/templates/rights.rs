@@ -32,6 +32,7 @@ const WRITERS: &[(&str, &[&str])] = &[
     ("STACK#mr-millrace--a", &["ManageStreams", "RecordStackStatus"]),
     ("STATS#is-0123abcd", &["ManageStreams", "ProcessStream", "RecordStackStatus"]),
     ("SEEN#9f86d081", &["ProcessStream"]),
+    ("LETTERS#is-0123abcd", &["QueryHistory"]),
     ("APIKEYS#waste", &["ManageKeys"]),
     ("APIKEY#ak-0123456789", &["ManageKeys"]),
     ("KEYS", &["IssueToken", "ManageKeys"]),
@@ -113,7 +114,7 @@ fn only_two_functions_sign_and_none_of_them_makes_stacks() {
 }
 
 #[test]
-fn only_ingest_writes_raw_events_and_only_two_functions_write_processed_ones() {
+fn only_who_takes_events_or_puts_them_back_writes_raw_ones_and_only_two_functions_write_processed_ones() {
     let mut writers: Vec<(String, String)> = Vec::new();
     for (function, policy) in policies(&read(&template_path())) {
         for (_, statement) in statements(&function, &policy) {
@@ -123,8 +124,29 @@ fn only_ingest_writes_raw_events_and_only_two_functions_write_processed_ones() {
             }
         }
     }
-    let expected = [("IngestEvents", "raw"), ("IngestEvents", "processed"), ("ProcessStream", "processed")];
+    let expected = [("IngestEvents", "raw"), ("IngestEvents", "processed"), ("ProcessStream", "processed"), ("QueryHistory", "raw")];
     assert_eq!(writers, expected.map(|(function, kind)| (function.to_owned(), format!("${{NamePrefix}}.*.{kind}.*"))));
+}
+
+#[test]
+fn the_past_is_read_from_events_and_dead_letters_and_nothing_else_in_the_bucket() {
+    let template = read(&template_path());
+    let mut found = Vec::new();
+    for (_, policy) in policies(&template).into_iter().filter(|(function, _)| function == "QueryHistory") {
+        for (name, statement) in statements("QueryHistory", &policy) {
+            let actions = texts(&statement["Action"]);
+            if actions == ["s3:ListBucket"] {
+                assert_eq!(texts(&statement["Condition"]["StringLike"]["s3:prefix"]), ["processed/*", "dead-letters/*"], "{name}");
+                found.push("list");
+            } else if actions.iter().any(|action| action.starts_with("s3:")) {
+                assert_eq!(actions, ["s3:GetObject"], "{name}");
+                let read: Vec<&str> = strings_within(&statement["Resource"]).collect();
+                assert_eq!(read, ["${DataBucket.Arn}/processed/*", "${DataBucket.Arn}/dead-letters/*"], "{name}");
+                found.push("read");
+            }
+        }
+    }
+    assert_eq!(found, ["list", "read"]);
 }
 
 /// What one statement lets a function do with items of the table.

@@ -6,8 +6,9 @@ use axum::Router;
 use axum::body::to_bytes;
 use domain::access::Scope;
 use domain::fake_objects::{FakeObjects, with_s3_sink};
-use domain::fakes::{FakeStore, FakeSystem, active_stream};
+use domain::fakes::{FakeMarks, FakeRawStreams, FakeStore, FakeSystem, active_stream};
 use domain::history::HistoryLimits;
+use domain::letters::LetterLimits;
 use domain::lifecycle::Status;
 use domain::record::StreamRecord;
 use http_edge::testing::{Answer, TestIssuer, event, send};
@@ -19,7 +20,7 @@ use time::OffsetDateTime;
 use time::macros::datetime;
 use tower::ServiceExt;
 
-/// The one route.
+/// The route of events.
 pub(crate) const EVENTS: &str = "/streams/refuse-trucks/1/events";
 /// When objects were written.
 pub(crate) const WRITTEN: OffsetDateTime = datetime!(2018-02-08 00:05 UTC);
@@ -32,6 +33,8 @@ pub(crate) struct Bench {
     pub(crate) store: Arc<FakeStore>,
     pub(crate) objects: Arc<FakeObjects>,
     pub(crate) system: Arc<FakeSystem>,
+    pub(crate) marks: Arc<FakeMarks>,
+    pub(crate) raw_streams: Arc<FakeRawStreams>,
     router: Router,
 }
 
@@ -43,19 +46,32 @@ impl Bench {
 
     /// A query may hold and read so much.
     pub(crate) fn with_limits(limits: HistoryLimits) -> Self {
+        Self::with_all_limits(limits, LetterLimits::default())
+    }
+
+    /// The same for dead letters.
+    pub(crate) fn with_letter_limits(letter_limits: LetterLimits) -> Self {
+        Self::with_all_limits(HistoryLimits::default(), letter_limits)
+    }
+
+    fn with_all_limits(limits: HistoryLimits, letter_limits: LetterLimits) -> Self {
         let issuer = TestIssuer::default();
         let store = Arc::new(FakeStore::default());
         store.insert(stream_with_sink(Status::Active));
         let objects = Arc::new(FakeObjects::default());
         let system = Arc::new(FakeSystem::new());
+        let (marks, raw_streams) = (Arc::new(FakeMarks::default()), Arc::new(FakeRawStreams::default()));
         let context = Context {
             streams: store.clone(),
             objects: objects.clone(),
             limits,
+            marks: marks.clone(),
+            raw_streams: raw_streams.clone(),
+            letter_limits,
             authenticator: issuer.authenticator(system.clone()),
             system: system.clone(),
         };
-        Self { issuer, store, objects, system, router: routes::app(context) }
+        Self { issuer, store, objects, system, marks, raw_streams, router: routes::app(context) }
     }
 
     /// Five trucks within four seconds, in two objects, neither of them in order.

@@ -4,6 +4,8 @@
 
 mod access;
 mod bench;
+mod dead_letters;
 mod faults;
 mod pages;
 mod parameters;
+mod redrive;

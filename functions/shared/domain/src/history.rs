@@ -11,8 +11,11 @@ mod query;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use matches::answer_bytes;
 pub use objects::{EventForm, Line, Listing, StoredObject, StoredObjects, Visitor};
+pub(crate) use objects::{KeyRange, Walk};
 pub use page::{Effort, HistoryReader, Page};
+pub(crate) use query::{Bound, cut, fault, range, read_number, read_once, time_expected, unknown_parameters};
 pub use query::{HistoryQuery, ParameterFault, TimeRange};
 
 use crate::lifecycle::Status;

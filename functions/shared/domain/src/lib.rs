@@ -19,6 +19,8 @@ pub mod environment;
 #[cfg(any(test, feature = "fakes"))]
 mod fake_keys;
 #[cfg(any(test, feature = "fakes"))]
+mod fake_letters;
+#[cfg(any(test, feature = "fakes"))]
 pub mod fake_objects;
 #[cfg(any(test, feature = "fakes"))]
 mod fake_resources;
@@ -39,6 +41,7 @@ pub mod ids;
 pub mod ingest;
 pub mod input;
 pub mod json_text;
+pub mod letters;
 pub mod lifecycle;
 pub mod limits;
 pub mod lint;

@@ -95,6 +95,27 @@ pub const HISTORY_RETAINED_BYTES: usize = 32 * 1024 * 1024;
 /// Events that one history query may match.
 pub const MAX_HISTORY_MATCHES: usize = 2_000_000;
 
+/// Dead letters on one page. Ours.
+pub const MAX_LETTERS_PAGE: usize = 1_000;
+
+/// Dead letters on one page when the caller does not say. Ours.
+pub const DEFAULT_LETTERS_PAGE: usize = 100;
+
+/// Ids of dead letters in one request to redrive. Ours.
+pub const MAX_LETTER_IDS: usize = 1_000;
+
+/// Dead letters that one request to redrive takes in hand. Ours.
+pub const MAX_REDRIVE: usize = 10_000;
+
+/// How long a dead letter belongs to the request that puts it back: longer than any request lives.
+pub const LETTER_CLAIM_TIME: Duration = Duration::from_secs(60);
+
+/// What a redrive keeps of a request's time for the letters in hand: they are put back, marked and counted in it.
+pub const REDRIVE_BATCH_TIME: Duration = Duration::from_secs(6);
+
+/// The same for what comes behind the put.
+pub const REDRIVE_MARK_TIME: Duration = Duration::from_secs(2);
+
 /// Bytes of a config as JSON. Ours.
 ///
 /// A stream's record holds up to four (two configs, each as posted and with its defaults), and a DynamoDB item takes 400 KB

@@ -65,6 +65,11 @@ pub fn processed_prefix(key: &StreamKey, confidentiality: Confidentiality) -> St
     format!("processed/{}/{}/version={}/", confidentiality.as_str(), key.id, key.version)
 }
 
+/// The S3 prefix under which a stream's dead letters lie; the hours in which they were written follow.
+pub fn dead_letters_prefix(key: &StreamKey) -> String {
+    format!("dead-letters/{}/version={}/", key.id, key.version)
+}
+
 /// The JQ object by which Firehose finds year, month, day and hour of an event's own time.
 ///
 /// RFC 3339 text is cut, since its digits always stand in the same places; a number of seconds is formatted.

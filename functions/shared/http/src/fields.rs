@@ -52,11 +52,19 @@ impl Fields {
 
     /// Notes a fault of a field that can be read but not be used.
     pub fn fault(&mut self, name: &str, detail: &str) {
-        // What a caller sent is echoed cut, so that an error never outgrows its cause.
+        self.fault_at(pointer(&cut(name)), detail);
+    }
+
+    /// Notes a fault of what stands at an RFC 6901 pointer.
+    pub fn fault_at(&mut self, pointer: String, detail: &str) {
         if self.errors.len() < MAX_FAULTS {
-            let cut = |text: &str| text.chars().take(MAX_DETAIL).collect::<String>();
-            self.errors.push(FieldError { pointer: pointer(&cut(name)), detail: cut(detail) });
+            self.errors.push(FieldError { pointer, detail: cut(detail) });
         }
+    }
+
+    /// Returns whether a fault was found so far.
+    pub fn has_faults(&self) -> bool {
+        !self.errors.is_empty()
     }
 
     /// Gives `read` when every field was there, readable and known.
@@ -76,6 +84,11 @@ impl Fields {
             }
         }
     }
+}
+
+/// What a caller sent is echoed cut, so that an error never outgrows its cause.
+fn cut(text: &str) -> String {
+    text.chars().take(MAX_DETAIL).collect()
 }
 
 #[cfg(test)]

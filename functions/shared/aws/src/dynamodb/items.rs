@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::api_key::ApiKey;
+use domain::dead_letter::LetterId;
 use domain::dedupe::SeenKey;
 use domain::ids::{ApiKeyId, IngestId, Owner, StreamId, StreamKey};
 use domain::record::{Part, StreamRecord};
@@ -94,6 +95,20 @@ pub(super) fn seen_key(seen: &SeenKey) -> Item {
 /// The key of an event that an item is about.
 pub(super) fn seen_key_in(item: &Item) -> Option<String> {
     item.get("pk").and_then(|value| value.as_s().ok())?.strip_prefix(SEEN_PREFIX).map(str::to_owned)
+}
+
+/// What is kept of a dead letter.
+pub(super) fn letter_key(stream: &IngestId, letter: &LetterId) -> Item {
+    key(letters_partition(stream), format!("LETTER#{letter}"))
+}
+
+/// What is kept of an event that was put back, under what names it on its raw stream.
+pub(super) fn sequence_key(stream: &IngestId, sequence_number: &str) -> Item {
+    key(letters_partition(stream), format!("SEQUENCE#{sequence_number}"))
+}
+
+fn letters_partition(stream: &IngestId) -> String {
+    format!("LETTERS#{stream}")
 }
 
 pub(super) fn signing_key(kid: &str) -> Item {

@@ -72,7 +72,7 @@ pub trait StoredObjects: Send + Sync {
 
 /// The keys that may hold events of a range.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct KeyRange {
+pub(crate) struct KeyRange {
     prefix: String,
     start_after: String,
     /// The first key that is not wanted any more; without one, all are.
@@ -80,6 +80,11 @@ pub(super) struct KeyRange {
 }
 
 impl KeyRange {
+    /// The keys under `prefix` that are behind `start_after` and before `end`, if there is one.
+    pub(crate) fn between(prefix: &str, start_after: String, end: Option<String>) -> Self {
+        Self { prefix: prefix.to_owned(), start_after, end }
+    }
+
     /// One day more in both directions: the day in a key is the one written in the event, up to 24 hours off UTC, or the one of arrival,
     /// up to a day (as long as Firehose tries to write) before the object's time.
     pub(super) fn new(prefix: &str, range: &TimeRange) -> Self {
@@ -104,7 +109,7 @@ fn day_prefix(prefix: &str, day: Date) -> String {
 }
 
 /// Goes through the objects of a range in key order, one listing at a time.
-pub(super) struct Walk<'w> {
+pub(crate) struct Walk<'w> {
     objects: &'w dyn StoredObjects,
     keys: KeyRange,
     pending: vec::IntoIter<StoredObject>,
@@ -112,12 +117,12 @@ pub(super) struct Walk<'w> {
 }
 
 impl<'w> Walk<'w> {
-    pub(super) fn new(objects: &'w dyn StoredObjects, keys: KeyRange) -> Self {
+    pub(crate) fn new(objects: &'w dyn StoredObjects, keys: KeyRange) -> Self {
         Self { objects, keys, pending: Vec::new().into_iter(), is_last_listing: false }
     }
 
     /// Returns the next object, or `None` after the last, and then for ever.
-    pub(super) async fn next(&mut self) -> Result<Option<StoredObject>, StoreFault> {
+    pub(crate) async fn next(&mut self) -> Result<Option<StoredObject>, StoreFault> {
         loop {
             if let Some(object) = self.pending.next() {
                 if self.keys.is_past(&object.key) {

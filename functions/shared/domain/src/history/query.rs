@@ -51,12 +51,7 @@ impl HistoryQuery {
     /// # Errors
     /// Every fault found.
     pub fn parse(parameters: &[(String, String)]) -> Result<Self, Vec<ParameterFault>> {
-        let mut faults = Vec::new();
-        for (name, _) in parameters {
-            if !PARAMETERS.contains(&name.as_str()) {
-                faults.push(fault(&cut(name), format!("expected one of the parameters {}", PARAMETERS.join(", "))));
-            }
-        }
+        let mut faults = unknown_parameters(parameters, &PARAMETERS);
         let from = read_bound(parameters, "from_date", &mut faults);
         let to = read_bound(parameters, "to_date", &mut faults);
         let page = read_number(parameters, "page", u32::MAX as usize, 1, &mut faults);
@@ -80,7 +75,7 @@ impl HistoryQuery {
 
 /// One end of a range, as it is written.
 #[derive(Debug, Clone, Copy)]
-enum Bound {
+pub(crate) enum Bound {
     /// A whole day in UTC.
     Day(Date),
     /// A point in time, in UTC.
@@ -88,7 +83,7 @@ enum Bound {
 }
 
 impl Bound {
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         if text.len() == "YYYY-MM-DD".len() {
             return Date::parse(text, format_description!("[year]-[month]-[day]")).ok().map(Self::Day);
         }
@@ -97,14 +92,14 @@ impl Bound {
         at.checked_to_offset(UtcOffset::UTC).map(Self::Time)
     }
 
-    fn start(self) -> OffsetDateTime {
+    pub(crate) fn start(self) -> OffsetDateTime {
         match self {
             Bound::Day(day) => day.midnight().assume_utc(),
             Bound::Time(at) => at,
         }
     }
 
-    fn end(self) -> OffsetDateTime {
+    pub(crate) fn end(self) -> OffsetDateTime {
         match self {
             Bound::Day(day) => day.next_day().map_or(PrimitiveDateTime::new(day, Time::MAX), Date::midnight).assume_utc(),
             Bound::Time(at) => at,
@@ -113,7 +108,7 @@ impl Bound {
 }
 
 /// Both ends as a range; `None` when they stand the wrong way round. A range that ends where it starts is empty, unless it is a day.
-fn range(from: Bound, to: Bound) -> Option<TimeRange> {
+pub(crate) fn range(from: Bound, to: Bound) -> Option<TimeRange> {
     let range = TimeRange { from: from.start(), to: to.end() };
     let is_in_order = match to {
         Bound::Day(_) => range.from < range.to,
@@ -122,26 +117,44 @@ fn range(from: Bound, to: Bound) -> Option<TimeRange> {
     is_in_order.then_some(range)
 }
 
+/// A fault for every parameter that is not among those `known`.
+pub(crate) fn unknown_parameters(parameters: &[(String, String)], known: &[&str]) -> Vec<ParameterFault> {
+    let unknown = parameters.iter().filter(|(name, _)| !known.contains(&name.as_str()));
+    unknown.map(|(name, _)| fault(&cut(name), format!("expected one of the parameters {}", known.join(", ")))).collect()
+}
+
+/// What is wrong with an end of a range that cannot be read, or is not there.
+pub(crate) fn time_expected(got: Option<&str>) -> String {
+    let got = got.map_or_else(|| "nothing".to_owned(), |text| format!("{:?}", cut(text)));
+    format!("expected a date such as 2018-02-07 or an RFC 3339 time such as 2018-02-07T12:30:00Z, got {got}")
+}
+
 fn read_bound(parameters: &[(String, String)], name: &str, faults: &mut Vec<ParameterFault>) -> Option<Bound> {
-    const EXPECTED: &str = "expected a date such as 2018-02-07 or an RFC 3339 time such as 2018-02-07T12:30:00Z";
     match read_once(parameters, name, faults) {
         Some(text) => {
             let bound = Bound::parse(text);
             if bound.is_none() {
-                faults.push(fault(name, format!("{EXPECTED}, got {:?}", cut(text))));
+                faults.push(fault(name, time_expected(Some(text))));
             }
             bound
         }
         None => {
             if !parameters.iter().any(|(known, _)| known == name) {
-                faults.push(fault(name, format!("{EXPECTED}, got nothing")));
+                faults.push(fault(name, time_expected(None)));
             }
             None
         }
     }
 }
 
-fn read_number(parameters: &[(String, String)], name: &str, most: usize, default: usize, faults: &mut Vec<ParameterFault>) -> usize {
+/// A parameter's number, from 1 to `most`.
+pub(crate) fn read_number(
+    parameters: &[(String, String)],
+    name: &str,
+    most: usize,
+    default: usize,
+    faults: &mut Vec<ParameterFault>,
+) -> usize {
     let Some(text) = read_once(parameters, name, faults) else { return default };
     let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let number = text.parse().ok().filter(|number| is_digits && (1..=most).contains(number));
@@ -152,7 +165,7 @@ fn read_number(parameters: &[(String, String)], name: &str, most: usize, default
 }
 
 /// A parameter's value; `None`, and a fault, when it is given twice.
-fn read_once<'p>(parameters: &'p [(String, String)], name: &str, faults: &mut Vec<ParameterFault>) -> Option<&'p str> {
+pub(crate) fn read_once<'p>(parameters: &'p [(String, String)], name: &str, faults: &mut Vec<ParameterFault>) -> Option<&'p str> {
     let mut values = parameters.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str());
     let first = values.next()?;
     if values.next().is_some() {
@@ -162,12 +175,12 @@ fn read_once<'p>(parameters: &'p [(String, String)], name: &str, faults: &mut Ve
     Some(first)
 }
 
-fn fault(parameter: &str, detail: String) -> ParameterFault {
+pub(crate) fn fault(parameter: &str, detail: String) -> ParameterFault {
     ParameterFault { parameter: parameter.to_owned(), detail }
 }
 
 /// What a caller sent is echoed cut, so that an error never outgrows its cause.
-fn cut(text: &str) -> String {
+pub(crate) fn cut(text: &str) -> String {
     text.chars().take(100).collect()
 }
 
