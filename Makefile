@@ -91,6 +91,10 @@ host: # The functions for this machine, in target/host/
 	@echo "building   the functions for this machine"
 	@cargo build --workspace --bins --test layers $(HOST)
 
+.PHONY: bench
+bench: ## Measure events a second and core of pipelines, beside the same by hand
+	cargo bench --package process-stream --bench batch --locked
+
 # ---------------------------------------------------------------- artefacts
 
 .PHONY: build

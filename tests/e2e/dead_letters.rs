@@ -59,8 +59,8 @@ async fn dead_letters_are_read_and_put_back_once_a_mapping_is_mended() {
     assert_eq!(stopped, [2, 4, 5]);
     for letter in &letters {
         assert_eq!(
-            [&letter["source"], &letter["attempts"], &letter["redriven_at"]],
-            [&json!("pipeline"), &json!(1), &Value::Null],
+            [&letter["source"], &letter["path"], &letter["attempts"], &letter["redriven_at"]],
+            [&json!("pipeline"), &json!("pipeline.processors[0].mapping"), &json!(1), &Value::Null],
             "{letter}"
         );
         assert_eq!(format!("/streams/{}", letter["stream"].as_str().unwrap()), stream);
