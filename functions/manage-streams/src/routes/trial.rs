@@ -1,5 +1,7 @@
 //! Trials: what a stream's pipeline would do with events.
 
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use domain::lifecycle::Status;
@@ -9,7 +11,7 @@ use domain::store::StoreFault;
 use http::{StatusCode, header};
 use http_edge::{AuthorizedStream, DocumentBody, Problem, ProblemBody};
 use pipeline::run::Compiled;
-use pipeline::trial::{Trial, events_in, try_out};
+use pipeline::trial::{Trial, TrialLimits, events_in, try_out};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -17,6 +19,9 @@ use crate::routes::current;
 
 /// Events in one trial. Ours: people read the answer.
 const MAX_TRIAL_EVENTS: usize = 1_000;
+
+/// What a trial may take: less than the time of a request, and what one answer holds.
+const MOST: TrialLimits = TrialLimits { time: Duration::from_secs(10), bytes: MAX_PAGE_BYTES };
 
 /// What would become of events.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -61,7 +66,7 @@ pub async fn test_pipeline(
     let resources = resources_of(context.resources.as_ref(), &route).await?;
     let compiled = Compiled::new(&route, &resources).map_err(StoreFault::new)?;
     let bytes: Vec<&[u8]> = events.iter().map(|event| event.as_bytes()).collect();
-    let results = try_out(compiled.as_ref(), &route, &bytes);
+    let results = try_out(compiled.as_ref(), &route, &bytes, MOST).map_err(|fault| Problem::bad_request(fault.to_string()))?;
     let answer = serde_json::to_string(&TrialsOut { results }).unwrap_or_default();
     if answer.len() > MAX_PAGE_BYTES {
         let detail = format!("expected events whose answer has at most {MAX_PAGE_BYTES} bytes, got {}; send fewer", answer.len());

@@ -8,8 +8,9 @@ mod lines;
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Builder;
+use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::types::Object;
-use domain::history::{EventForm, Listing, StoredObject, StoredObjects, Visitor};
+use domain::history::{EventForm, Line, Listing, StoredObject, StoredObjects, Visitor};
 use domain::store::StoreFault;
 use time::OffsetDateTime;
 
@@ -56,7 +57,16 @@ impl StoredObjects for DataBucket {
 
     async fn for_each_line(&self, key: &str, form: EventForm, visit: &mut Visitor<'_>) -> Result<(), StoreFault> {
         let answer = self.client.get_object().bucket(&self.bucket).key(key).send().await;
-        let mut body = answer.map_err(store_fault("could not read an object"))?.body;
+        let mut body = match answer {
+            Ok(output) => output.body,
+            // It was deleted or archived since it was listed: nobody else's events should be out of reach for that.
+            Err(error) if matches!(error.code(), Some("NoSuchKey" | "InvalidObjectState")) => {
+                tracing::warn!(object.key = key, error.code = error.code(), "an object is left out");
+                let _ = visit(Line::Unreadable);
+                return Ok(());
+            }
+            Err(error) => return Err(store_fault("could not read an object")(error)),
+        };
         let mut content = Content::new(form, visit);
         while let Some(bytes) = body.try_next().await.map_err(store_fault("could not read all of an object"))? {
             content.push(&bytes);

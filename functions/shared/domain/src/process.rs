@@ -5,6 +5,8 @@ mod gate;
 mod passage;
 mod transform;
 
+use std::collections::VecDeque;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use time::OffsetDateTime;
@@ -19,7 +21,7 @@ use crate::dead_letter::{DeadLetter, DeadLetters, LetterId};
 use crate::field_path::FieldPath;
 use crate::ids::{IngestId, Owner, StreamKey};
 use crate::input::{Format, JsonPath, TimestampFormat};
-use crate::limits::MAX_RECORDS_PER_PUT;
+use crate::limits::{MAX_BYTES_PER_PUT, MAX_RECORDS_PER_PUT};
 use crate::pipeline::Processor;
 use crate::publish::{Deadline, EventPublisher, Record, put_in_order};
 use crate::stats::{BatchStats, COUNTED_PROCESSORS, ProcessorCounters};
@@ -120,6 +122,8 @@ struct Progress<'b> {
     deadline: Deadline,
     report: BatchReport,
     seen: SeenInBatch,
+    /// The next events, behind the processors.
+    passages: VecDeque<Passage<Vec<u8>>>,
 }
 
 impl Pipeline<'_> {
@@ -129,18 +133,20 @@ impl Pipeline<'_> {
         let mut stats = BatchStats::begun(self.system.now());
         stats.processors = vec![ProcessorCounters::default(); route.processors.len().min(COUNTED_PROCESSORS)];
         let report = BatchReport { read: records.len(), stats, resume_at: None, keys_forgotten: 0 };
-        let mut progress = Progress { route, request_id, deadline, report, seen: SeenInBatch::new() };
+        let mut progress = Progress { route, request_id, deadline, report, seen: SeenInBatch::new(), passages: VecDeque::new() };
         let mut start = 0;
         while start < records.len() && progress.report.resume_at.is_none() {
             if deadline.is_past(self.system.now()) {
                 progress.report.resume_at = Some(start);
                 break;
             }
-            let passages = self.transform_some(&mut progress, &records[start..]);
-            let chunk = &records[start..start + passages.len()];
-            let failed_at = self.process_chunk(&mut progress, chunk, passages).await;
+            if progress.passages.is_empty() {
+                self.transform_some(&mut progress, &records[start..]);
+            }
+            let chunk = &records[start..start + progress.passages.len()];
+            let (done, failed_at) = self.process_chunk(&mut progress, chunk).await;
             progress.report.resume_at = failed_at.map(|failed| start + failed);
-            start += chunk.len();
+            start += done;
         }
         let mut report = progress.report;
         report.stats.end(records.last().map(|newest| newest.arrived_at), self.system.now());
@@ -150,27 +156,27 @@ impl Pipeline<'_> {
 
     /// Takes records through the processors until there is enough to be sent, or it has taken long enough: what is done is handed on before
     /// more is begun, so that every invocation gets somewhere. At least one.
-    fn transform_some(&self, progress: &mut Progress<'_>, records: &[RawRecord<'_>]) -> Vec<Passage<Vec<u8>>> {
+    fn transform_some(&self, progress: &mut Progress<'_>, records: &[RawRecord<'_>]) {
         let begun = self.system.now();
-        let mut left = 0;
-        let mut passages = Vec::with_capacity(records.len().min(MAX_RECORDS_PER_PUT));
+        let (mut left, mut bytes) = (0, 0);
         for record in records.iter().take(MAX_RECORDS_PER_PUT) {
             let passage = transform_guarded(record.data, self.processors, progress.route, &mut progress.report.stats.processors);
-            left += passage.left();
-            passages.push(passage);
-            if left >= MAX_RECORDS_PER_PUT || self.system.now() - begun >= CHUNK_TIME {
+            let (records_left, bytes_left) = passage.left();
+            (left, bytes) = (left + records_left, bytes + bytes_left);
+            progress.passages.push_back(passage);
+            if left >= MAX_RECORDS_PER_PUT || bytes >= MAX_BYTES_PER_PUT || self.system.now() - begun >= CHUNK_TIME {
                 break;
             }
         }
-        passages
     }
 
-    /// Returns the first record that must come again, if any.
-    async fn process_chunk(&self, progress: &mut Progress<'_>, chunk: &[RawRecord<'_>], passages: Vec<Passage<Vec<u8>>>) -> Option<usize> {
+    /// Returns how many records it took up, and the first of them that must come again, if any.
+    async fn process_chunk(&self, progress: &mut Progress<'_>, chunk: &[RawRecord<'_>]) -> (usize, Option<usize>) {
         let (route, deadline) = (progress.route, progress.deadline);
         let counts = &mut progress.report.stats.processors;
-        let settled = self.gatekeeper.settle(passages, &mut progress.seen, counts, (self.system, deadline)).await;
+        let settled = self.gatekeeper.settle(&mut progress.passages, &mut progress.seen, counts, (self.system, deadline)).await;
         let fates = settled.fates;
+        let chunk = if settled.stopped.is_some() { chunk } else { &chunk[..fates.len()] };
 
         let (places, letters): (Vec<usize>, Vec<DeadLetter>) = chunk
             .iter()
@@ -200,7 +206,7 @@ impl Pipeline<'_> {
             progress.report.keys_forgotten += marks.len();
         }
         outcome.count(&mut progress.report.stats, self.system.now());
-        outcome.failed_at()
+        (chunk.len(), outcome.failed_at())
     }
 
     fn dead_letter(&self, route: &Route, record: &RawRecord<'_>, failure: &Failure, request_id: &str) -> DeadLetter {

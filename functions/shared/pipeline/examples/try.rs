@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 use std::{env, fs};
 
 use domain::declaration::{Draft, Leniency};
@@ -19,7 +20,10 @@ use domain::resource_config::ResourceConfig;
 use domain::resource_declaration::ResourceDeclaration;
 use pipeline::Resources;
 use pipeline::run::Compiled;
-use pipeline::trial::{TrialStatus, events_in, try_out};
+use pipeline::trial::{TrialLimits, TrialStatus, events_in, try_out};
+
+/// What a trial may take: what people wait for, and what a machine holds.
+const MOST: TrialLimits = TrialLimits { time: Duration::from_secs(600), bytes: 1024 * 1024 * 1024 };
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -48,7 +52,7 @@ fn run(stream: &Path, events: &Path) -> Result<String, Vec<String>> {
     let text = read(events)?;
     let events = events_in(&text, route.format).map_err(|fault| vec![format!("{}: {fault}", events.display())])?;
     let bytes: Vec<&[u8]> = events.iter().map(|event| event.as_bytes()).collect();
-    let trials = try_out(compiled.as_ref(), &route, &bytes);
+    let trials = try_out(compiled.as_ref(), &route, &bytes, MOST).map_err(|fault| vec![fault.to_string()])?;
     let mut counts = BTreeMap::new();
     for trial in &trials {
         *counts.entry(trial.status).or_insert(0) += 1;

@@ -10,7 +10,8 @@ use vrl::compiler::runtime::{Runtime, Terminate};
 use vrl::compiler::{TargetValue, TimeZone};
 use vrl::value::{KeyString, ObjectMap, Secrets, Value};
 
-use crate::loops::metered;
+use crate::loops::{self, on_large_stack};
+use crate::numbers::Numbers;
 use crate::path::Path;
 use crate::program::Program;
 use crate::schema::Schema;
@@ -65,7 +66,7 @@ impl Action {
         matches!(self, Self::Mapping(_) | Self::Flatten(_))
     }
 
-    pub(crate) fn apply(&self, event: Value) -> Outcome {
+    pub(crate) fn apply(&self, event: Value, numbers: &Numbers) -> Outcome {
         match self {
             Self::Mapping(program) => map(program, event),
             Self::Filter(program) => filter(program, event),
@@ -76,7 +77,7 @@ impl Action {
                 Ok(Given::One(Value::Object(flat)))
             }
             Self::Dedupe(dedupe) => {
-                let question = dedupe.key_of(&event).map(|value| dedupe.question(&value));
+                let question = dedupe.key_of(&event, numbers).map(|value| dedupe.question(&value));
                 Ok(Given::Asks(event, question))
             }
             Self::RateLimit(name, limit) => Ok(Given::Asks(event, Some(Question::RateLimit(name.clone(), *limit)))),
@@ -86,8 +87,8 @@ impl Action {
 
 impl Dedupe {
     /// The event's key as JSON text; none when there is nothing, or null, at the path.
-    fn key_of(&self, event: &Value) -> Option<String> {
-        let event: serde_json::Value = event.clone().try_into().ok()?;
+    fn key_of(&self, event: &Value, numbers: &Numbers) -> Option<String> {
+        let event = numbers.exactly(event);
         let found = self.path.compiled().query(&event).all();
         match found[..] {
             [] => None,
@@ -107,6 +108,8 @@ fn run(program: &Program, event: Value) -> Result<(Result<Value, Terminate>, Val
     let resolve = || {
         let mut target = TargetValue { value: event, metadata: Value::Object(ObjectMap::new()), secrets: Secrets::new() };
         let result = RUNTIME.with_borrow_mut(|runtime| {
+            // Before, since a panic may have left something.
+            runtime.clear();
             let result = runtime.resolve(&mut target, program.compiled(), &TimeZone::default());
             runtime.clear();
             result
@@ -116,14 +119,17 @@ fn run(program: &Program, event: Value) -> Result<(Result<Value, Terminate>, Val
     if !program.has_loops() {
         return Ok(resolve());
     }
-    metered(|| {
+    on_large_stack(|| {
         let (result, event) = resolve();
+        // The program may have gone on all the same.
+        loops::check()?;
         let is_shallow = depth_of(&event) <= MAX_JSON_DEPTH && result.as_ref().map_or(0, depth_of) <= MAX_JSON_DEPTH;
         if is_shallow { Ok((result, event)) } else { Err(format!("expected at most {MAX_JSON_DEPTH} levels, got more out of a loop")) }
     })
 }
 
-fn depth_of(value: &Value) -> usize {
+/// How many objects and lists stand within each other.
+pub(crate) fn depth_of(value: &Value) -> usize {
     match value {
         Value::Object(members) => 1 + members.values().map(depth_of).max().unwrap_or(0),
         Value::Array(items) => 1 + items.iter().map(depth_of).max().unwrap_or(0),

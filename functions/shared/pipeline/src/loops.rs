@@ -1,7 +1,8 @@
 //! Loops that end: every pass through the body of one is counted against what a program may take.
 //!
 //! VRL has no limits of its own. So each closure of a program that runs begins with a call that looks at the clock and at the memory of the
-//! process, and ends the program when it takes too much: that is the event's failure, and no other's.
+//! process, and ends the program when its event has taken too much: that is the event's failure, and no other's. What stands between two such
+//! calls is bounded by the length of a program alone.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use vrl::compiler::prelude::*;
 
 use crate::depth::text_end;
 
-/// The time of one program on one event. Ours: a chunk of a batch gets five seconds.
+/// The time of one event in programs with loops. Ours: a chunk of a batch gets five seconds.
 const MAX_TIME: Duration = Duration::from_secs(1);
 
 /// By how much the memory of the process may grow meanwhile, in bytes. Ours: a quarter of the function's.
@@ -19,8 +20,8 @@ const MAX_GROWTH: u64 = 128 * 1024 * 1024;
 /// How long a pass goes on before memory is looked at again: what is copied in this time is not much.
 const LOOK_EVERY: Duration = Duration::from_micros(200);
 
-/// The stack of a program with loops, which can nest an event as deep as its memory allows, in bytes.
-const STACK: usize = 512 * 1024 * 1024;
+/// The stack of a program with loops, in bytes: in its time it can nest an event deeper than the stack of a thread is.
+const STACK: usize = 64 * 1024 * 1024;
 
 /// The bytes of a page of memory, as `/proc` counts it on the machines of Lambda.
 const PAGE: u64 = 4_096;
@@ -32,36 +33,51 @@ thread_local! {
     static METER: Cell<Meter> = Cell::new(Meter::started());
 }
 
-/// What the program that runs has taken.
+/// What the event that is processed has taken.
 #[derive(Debug, Clone, Copy)]
 struct Meter {
     began: Instant,
     looked: Instant,
     /// The memory of the process when it was first looked at.
     memory: Option<u64>,
+    /// What there was too much of, if so.
+    exceeded: Option<Exceeded>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Exceeded {
+    Time,
+    Memory,
+}
+
+impl Exceeded {
+    fn message(self) -> String {
+        match self {
+            Self::Time => format!("expected an event whose loops end within {} s", MAX_TIME.as_secs()),
+            Self::Memory => format!("expected an event whose loops take at most {} MB", MAX_GROWTH / 1024 / 1024),
+        }
+    }
 }
 
 impl Meter {
     fn started() -> Self {
         let now = Instant::now();
-        Self { began: now, looked: now, memory: None }
+        Self { began: now, looked: now, memory: None, exceeded: None }
     }
 
-    fn step(&mut self) -> Result<(), ExpressionError> {
+    fn step(&mut self) -> Option<Exceeded> {
         let now = Instant::now();
-        if now - self.began > MAX_TIME {
-            return Err(format!("expected loops that end within {} s", MAX_TIME.as_secs()).into());
+        if self.exceeded.is_none() && now - self.began > MAX_TIME {
+            self.exceeded = Some(Exceeded::Time);
         }
-        if self.memory.is_some() && now - self.looked < LOOK_EVERY {
-            return Ok(());
+        if self.exceeded.is_some() || self.memory.is_some() && now - self.looked < LOOK_EVERY {
+            return self.exceeded;
         }
         self.looked = now;
-        let Some(memory) = resident() else { return Ok(()) };
+        let memory = resident()?;
         let before = *self.memory.get_or_insert(memory);
-        if memory.saturating_sub(before) > MAX_GROWTH {
-            return Err(format!("expected loops that take at most {} MB", MAX_GROWTH / 1024 / 1024).into());
-        }
-        Ok(())
+        self.exceeded = (memory.saturating_sub(before) > MAX_GROWTH).then_some(Exceeded::Memory);
+        self.exceeded
     }
 }
 
@@ -72,9 +88,21 @@ fn resident() -> Option<u64> {
     Some(pages * PAGE)
 }
 
-/// Runs something that has loops: with a meter of its own, and on a stack that its data cannot overflow. What it leaves must be shallow.
-pub(crate) fn metered<T>(run: impl FnOnce() -> T) -> T {
+/// Begins to count for an event.
+pub(crate) fn begin_event() {
     METER.set(Meter::started());
+}
+
+/// Checks that the event has not taken too much.
+///
+/// # Errors
+/// What it has taken too much of.
+pub(crate) fn check() -> Result<(), String> {
+    METER.get().exceeded.map_or(Ok(()), |exceeded| Err(exceeded.message()))
+}
+
+/// Runs something that has loops on a stack that its data cannot overflow. What it leaves must be shallow.
+pub(crate) fn on_large_stack<T>(run: impl FnOnce() -> T) -> T {
     stacker::grow(STACK, run)
 }
 
@@ -156,9 +184,9 @@ struct LoopStepFn;
 impl FunctionExpression for LoopStepFn {
     fn resolve(&self, _: &mut Context) -> Resolved {
         let mut meter = METER.get();
-        let result = meter.step();
+        let exceeded = meter.step();
         METER.set(meter);
-        result.map(|()| Value::Null)
+        exceeded.map_or(Ok(Value::Null), |exceeded| Err(exceeded.message().into()))
     }
 
     fn type_def(&self, _: &TypeState) -> TypeDef {

@@ -29,13 +29,30 @@ pub(crate) fn read(text: &str) -> Result<(Value, Numbers), serde_json::Error> {
         return Ok((serde_json::from_str(text)?, Numbers::default()));
     }
     // No delicate number may come to stand for a plain one.
-    let plain = tokens.iter().filter(|token| is_plain(token)).filter_map(|token| token.parse().ok()).map(f64::to_bits).collect();
-    let mut reader = Reader { plain, numbers: Numbers::default() };
+    let plain = tokens.iter().filter(|token| is_plain(token) && token.parse::<i64>().is_err());
+    let taken = plain.filter_map(|token| token.parse().ok()).map(f64::to_bits).collect();
+    let mut reader = Reader { taken, next: HashMap::new(), bits: HashMap::new(), numbers: Numbers::default() };
     let event = reader.value(serde_json::from_str(text)?)?;
     Ok((event, reader.numbers))
 }
 
 impl Numbers {
+    /// An event as JSON in which a number that has more digits than a floating point number tells apart is the text of its spelling, marked so
+    /// that it is no other text.
+    pub(crate) fn exactly(&self, event: &Value) -> serde_json::Value {
+        match event {
+            Value::Float(number) => match self.0.get(&number.to_bits()).filter(|text| is_inexact(text)) {
+                Some(text) => format!("\u{1}{text}").into(),
+                None => number.into_inner().into(),
+            },
+            Value::Object(members) => {
+                members.iter().map(|(name, member)| (name.to_string(), self.exactly(member))).collect::<serde_json::Map<_, _>>().into()
+            }
+            Value::Array(items) => items.iter().map(|item| self.exactly(item)).collect::<Vec<_>>().into(),
+            other => other.clone().try_into().unwrap_or_default(),
+        }
+    }
+
     /// Writes an event of which these are numbers.
     ///
     /// # Errors
@@ -101,7 +118,12 @@ fn is_inexact(token: &str) -> bool {
 }
 
 struct Reader {
-    plain: HashSet<u64>,
+    /// The bits of floating point numbers that stand for a number of the event.
+    taken: HashSet<u64>,
+    /// Behind bits that are taken: where to look for others.
+    next: HashMap<u64, u64>,
+    /// The bits of each spelling.
+    bits: HashMap<Box<str>, u64>,
     numbers: Numbers,
 }
 
@@ -127,19 +149,30 @@ impl Reader {
     /// floating point number, which is as near to what the text says as a number of so many digits can be taken to be.
     fn delicate(&mut self, text: &str) -> Result<Value, serde_json::Error> {
         let number: f64 = serde_json::from_str(text)?;
-        let exact = text.parse().unwrap_or(number);
-        let mut bits = f64::to_bits(exact);
-        let is_taken = |bits: &u64, numbers: &Numbers| match numbers.0.get(bits) {
-            Some(spelled) => **spelled != *text,
-            None => self.plain.contains(bits),
+        let bits = match self.bits.get(text) {
+            Some(bits) => *bits,
+            None => {
+                let nearest = f64::to_bits(text.parse().unwrap_or(number));
+                let bits = if is_inexact(text) { self.free_from(nearest) } else { nearest };
+                if self.taken.insert(bits) {
+                    self.numbers.0.insert(bits, text.into());
+                }
+                self.bits.insert(text.into(), bits);
+                bits
+            }
         };
-        while is_inexact(text) && is_taken(&bits, &self.numbers) && f64::from_bits(bits + 1).is_finite() {
-            bits += 1;
-        }
-        if !is_taken(&bits, &self.numbers) {
-            self.numbers.0.insert(bits, text.into());
-        }
         Ok(Value::from_f64_or_zero(f64::from_bits(bits)))
+    }
+
+    /// The first bits from these on that stand for no number yet. What was passed is passed at once the next time.
+    fn free_from(&mut self, start: u64) -> u64 {
+        let (mut at, mut passed) = (start, Vec::new());
+        while self.taken.contains(&at) && f64::from_bits(at + 1).is_finite() {
+            passed.push(at);
+            at = self.next.get(&at).copied().unwrap_or(at + 1);
+        }
+        self.next.extend(passed.into_iter().map(|passed| (passed, at)));
+        at
     }
 }
 
@@ -223,6 +256,19 @@ mod tests {
         let Value::Object(mut members) = event else { panic!("an object") };
         let moved = Value::Array(["d", "c", "b", "a"].into_iter().map(|name| members.remove(name).unwrap()).collect());
         assert_eq!(numbers.write(&moved).unwrap(), "[0.1000000000000000055,0.1,12345678901234567891,12345678901234567890]");
+    }
+
+    #[test]
+    fn a_whole_number_keeps_its_spelling_beside_the_same_with_a_fraction() {
+        let text = r#"{"price":20.00,"quantity":20}"#;
+        assert_eq!(again(text), text);
+    }
+
+    #[test]
+    fn many_long_numbers_that_are_one_to_vrl_are_read_in_no_time() {
+        let same: Vec<String> = (0..20_000).map(|n| format!("12345678901234567890{n:05}")).collect();
+        let text = format!("[{}]", same.join(","));
+        assert_eq!(again(&text), text);
     }
 
     #[test]

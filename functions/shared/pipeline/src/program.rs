@@ -90,7 +90,7 @@ impl Program {
         }
     }
 
-    /// Returns whether it has loops, and so has to be run within [`metered`](crate::loops::metered).
+    /// Returns whether it has loops, and so has to be run [on a large stack](crate::loops::on_large_stack).
     pub(crate) fn has_loops(&self) -> bool {
         self.has_loops
     }

@@ -1,12 +1,16 @@
 //! A stream's processors, compiled and run.
 
+use std::collections::BTreeSet;
+
 use domain::input::Format;
+use domain::limits::MAX_JSON_DEPTH;
 use domain::process::{Branch, Failure, Gate, Left, Passage, Processors, Route, json_event};
 use domain::stats::ProcessorCounters;
 use vrl::value::Value;
 
-use crate::action::Given;
+use crate::action::{Given, depth_of};
 use crate::compile::{Resources, Step, compile};
+use crate::loops;
 use crate::numbers::{self, Numbers};
 use crate::{cbor, xml};
 
@@ -53,6 +57,8 @@ struct Journey {
     gates: Vec<Gate>,
     failed: Vec<Branch<Left>>,
     reports: Option<Vec<StepReport>>,
+    /// Bytes that the reports may still have.
+    room: usize,
 }
 
 impl Compiled {
@@ -67,9 +73,9 @@ impl Compiled {
         Ok(is_needed.then_some(Self { steps, format: route.format, rewrites }))
     }
 
-    /// Runs the processors as ever, and says what each did.
-    pub fn explain(&self, event: &[u8]) -> (Passage<Left>, Vec<StepReport>) {
-        let mut journey = Journey { reports: Some(Vec::new()), ..Journey::default() };
+    /// Runs the processors as ever, and says what each did, with outputs of at most so many bytes; what is beyond is left out.
+    pub fn explain(&self, event: &[u8], room: usize) -> (Passage<Left>, Vec<StepReport>) {
+        let mut journey = Journey { reports: Some(Vec::new()), room, ..Journey::default() };
         let passage = self.travel(event, &mut [], &mut journey);
         (passage, journey.reports.unwrap_or_default())
     }
@@ -93,23 +99,17 @@ impl Compiled {
             Ok(read) => read,
             Err(failure) => return Passage::straight(Err(failure)),
         };
+        loops::begin_event();
         let most = MAX_FAN_OUT.max(events.len());
         let mut travellers: Vec<Traveller> = events.into_iter().map(|event| Traveller { event, gate: None }).collect();
         let mut uncounted = ProcessorCounters::default();
         for (index, step) in self.steps.iter().enumerate() {
             let count = counts.get_mut(index).unwrap_or(&mut uncounted);
-            travellers = step.take(index, travellers, count, journey);
-            if let Some(reports) = journey.reports.as_mut().and_then(|reports| reports.last_mut()) {
-                reports.outputs.extend(travellers.iter().filter_map(|traveller| numbers.write(&traveller.event).ok()));
-            }
+            travellers = step.take((index, most), (travellers, &numbers), count, journey);
+            journey.report_outputs(&travellers, &numbers);
             // Behind no gate it is certain.
             if let Some(certain) = journey.failed.iter().find(|branch| branch.gate.is_none()) {
                 return Passage { gates: Vec::new(), branches: vec![certain.clone()] };
-            }
-            if travellers.len() > most {
-                let detail = format!("expected at most {most} events out of one");
-                journey.fail(travellers[0].gate, Failure::at(&step.path, "fan_out", detail));
-                travellers.clear();
             }
         }
         let mut branches = std::mem::take(&mut journey.failed);
@@ -123,6 +123,10 @@ impl Compiled {
         let mut branches = Vec::with_capacity(travellers.len());
         for Traveller { event, gate } in travellers {
             let written = match self.format {
+                // Of JSON it is told from the text.
+                Format::Xml if depth_of(&event) > MAX_JSON_DEPTH => {
+                    Err(Failure::new("too_deep", format!("after the processors: nested deeper than {MAX_JSON_DEPTH} levels")))
+                }
                 Format::Xml if !for_people => Ok(Left::Cbor(cbor::write(&event))),
                 Format::Json if !self.rewrites => Ok(Left::Unchanged),
                 Format::Json | Format::Xml => {
@@ -152,8 +156,14 @@ impl Processors for Compiled {
 }
 
 impl Step {
-    /// Takes events through one processor.
-    fn take(&self, index: usize, travellers: Vec<Traveller>, count: &mut ProcessorCounters, journey: &mut Journey) -> Vec<Traveller> {
+    /// Takes events through one processor, which stands at a place and may leave so many.
+    fn take(
+        &self,
+        (index, most): (usize, usize),
+        (travellers, numbers): (Vec<Traveller>, &Numbers),
+        count: &mut ProcessorCounters,
+        journey: &mut Journey,
+    ) -> Vec<Traveller> {
         if let Some(reports) = &mut journey.reports {
             let received = travellers.len();
             reports.push(StepReport { path: self.path.clone(), received, outputs: Vec::new(), failures: Vec::new() });
@@ -161,10 +171,18 @@ impl Step {
         let mut left = Vec::with_capacity(travellers.len());
         for Traveller { event, gate } in travellers {
             count.received += 1;
-            match self.action.apply(event) {
+            match self.action.apply(event, numbers) {
                 Ok(Given::One(event)) => {
                     count.sent += 1;
                     left.push(Traveller { event, gate });
+                }
+                Ok(Given::Many(events)) if left.len() + events.len() > most => {
+                    count.failed += 1;
+                    let failure = Failure::at(&self.path, "fan_out", format!("expected at most {most} events out of one"));
+                    // Whichever gate is open, the event has failed.
+                    let gates: BTreeSet<Option<usize>> = left.iter().map(|traveller: &Traveller| traveller.gate).chain([gate]).collect();
+                    gates.into_iter().for_each(|gate| journey.fail(gate, failure.clone()));
+                    return Vec::new();
                 }
                 Ok(Given::Many(events)) => {
                     count.sent += events.len() as u64;
@@ -181,6 +199,9 @@ impl Step {
                 Err((code, detail)) => {
                     count.failed += 1;
                     journey.fail(gate, Failure::at(&self.path, code, detail.chars().take(MAX_DETAIL).collect::<String>()));
+                    if gate.is_none() {
+                        return Vec::new();
+                    }
                 }
             }
         }
@@ -189,6 +210,17 @@ impl Step {
 }
 
 impl Journey {
+    fn report_outputs(&mut self, travellers: &[Traveller], numbers: &Numbers) {
+        let Some(report) = self.reports.as_mut().and_then(|reports| reports.last_mut()) else { return };
+        for text in travellers.iter().filter_map(|traveller| numbers.write(&traveller.event).ok()) {
+            self.room = self.room.saturating_sub(text.len());
+            if self.room == 0 {
+                break;
+            }
+            report.outputs.push(text);
+        }
+    }
+
     fn fail(&mut self, gate: Option<usize>, failure: Failure) {
         if let Some(report) = self.reports.as_mut().and_then(|reports| reports.last_mut()) {
             report.failures.push(failure.clone());

@@ -1,6 +1,7 @@
 //! A pipeline tried out: what would become of events, and what each processor did with them. Nothing is written.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use domain::dead_letter::Reason;
 use domain::input::Format;
@@ -62,10 +63,46 @@ pub struct TriedProcessor {
 /// Takes events through the processors of a route, as a batch would be.
 ///
 /// Keys of events that came earlier are not looked up, and rate limits are taken to have room. Maps that would be CBOR are shown as JSON.
-pub fn try_out(compiled: Option<&Compiled>, route: &Route, events: &[&[u8]]) -> Vec<Trial> {
-    let (passages, reports): (Vec<_>, Vec<_>) = events.iter().map(|event| pass(compiled, route, event)).unzip();
-    let fates = fates_alone(passages);
-    fates.into_iter().zip(reports).enumerate().map(|(index, (fate, reports))| trial(index, fate, reports)).collect()
+///
+/// # Errors
+/// It would take longer, or say more, than allowed.
+pub fn try_out(compiled: Option<&Compiled>, route: &Route, events: &[&[u8]], most: TrialLimits) -> Result<Vec<Trial>, TrialTooLarge> {
+    let began = Instant::now();
+    let mut room = most.bytes;
+    let (mut passages, mut reports) = (Vec::with_capacity(events.len()), Vec::with_capacity(events.len()));
+    for event in events {
+        if began.elapsed() > most.time {
+            return Err(TrialTooLarge::Time(most.time.as_secs()));
+        }
+        let (passage, report) = pass(compiled, route, event, room);
+        let ends = passage.branches.iter().filter_map(|branch| branch.end.as_ref().ok()).map(Vec::len).sum::<usize>();
+        let steps = report.iter().flat_map(|step: &StepReport| &step.outputs).map(String::len).sum::<usize>();
+        room = room.checked_sub(ends + steps + event.len()).filter(|room| *room > 0).ok_or(TrialTooLarge::Bytes(most.bytes))?;
+        passages.push(passage);
+        reports.push(report);
+    }
+    let fates = fates_alone(passages).into_iter().zip(reports).enumerate();
+    Ok(fates.map(|(index, (fate, reports))| trial(index, fate, reports)).collect())
+}
+
+/// What a trial may take.
+#[derive(Debug, Clone, Copy)]
+pub struct TrialLimits {
+    /// The time after which no further event is begun.
+    pub time: Duration,
+    /// Bytes of the events, of what they become, and of what the processors give, together.
+    pub bytes: usize,
+}
+
+/// Why a trial was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TrialTooLarge {
+    /// It took too long.
+    #[error("expected events that are tried within {0} s; send fewer")]
+    Time(u64),
+    /// There was too much to say.
+    #[error("expected events that are at most {0} bytes with all that they become; send fewer")]
+    Bytes(usize),
 }
 
 /// Reads the events of a text: an XML document; or one JSON object, an array of them, or one a line.
@@ -90,19 +127,20 @@ pub fn events_in(text: &str, format: Format) -> Result<Vec<&str>, String> {
 /// Notes what each processor did.
 struct Watched<'w> {
     compiled: &'w Compiled,
+    room: usize,
     reports: Mutex<Vec<StepReport>>,
 }
 
 impl Processors for Watched<'_> {
     fn run(&self, event: &[u8], _: &mut [ProcessorCounters]) -> Passage<Left> {
-        let (passage, reports) = self.compiled.explain(event);
+        let (passage, reports) = self.compiled.explain(event, self.room);
         *self.reports.lock().unwrap_or_else(PoisonError::into_inner) = reports;
         passage
     }
 }
 
-fn pass(compiled: Option<&Compiled>, route: &Route, event: &[u8]) -> (Passage<Vec<u8>>, Vec<StepReport>) {
-    let watched = compiled.map(|compiled| Watched { compiled, reports: Mutex::default() });
+fn pass(compiled: Option<&Compiled>, route: &Route, event: &[u8], room: usize) -> (Passage<Vec<u8>>, Vec<StepReport>) {
+    let watched = compiled.map(|compiled| Watched { compiled, room, reports: Mutex::default() });
     let passage = transform_guarded(event, watched.as_ref().map(|watched| watched as &dyn Processors), route, &mut []);
     let reports = watched.map(|watched| watched.reports.into_inner().unwrap_or_else(PoisonError::into_inner));
     (passage, reports.unwrap_or_default())
@@ -147,7 +185,17 @@ mod tests {
         ]);
         let compiled = Compiled::new(&route, &resources).unwrap();
         let events: Vec<&[u8]> = events.iter().map(|event| event.as_bytes()).collect();
-        json!(try_out(compiled.as_ref(), &route, &events))
+        json!(try_out(compiled.as_ref(), &route, &events, MOST).unwrap())
+    }
+
+    const MOST: TrialLimits = TrialLimits { time: Duration::from_secs(10), bytes: 100_000 };
+
+    #[test]
+    fn a_trial_that_is_too_large_is_given_up() {
+        let route: Route = serde_json::from_value(json!({"processed_stream": "", "dead_letter_stream": ""})).unwrap();
+        let tried = |most| try_out(None, &route, &[b"{\"a\": 1}", b"{}"], most).map(|_| ()).unwrap_err();
+        assert_eq!(tried(TrialLimits { bytes: 15, ..MOST }), TrialTooLarge::Bytes(15));
+        assert_eq!(tried(TrialLimits { time: Duration::ZERO, ..MOST }), TrialTooLarge::Time(0));
     }
 
     #[test]

@@ -72,8 +72,11 @@ impl<'i> Reader<'i> {
         Some(())
     }
 
-    /// Reads a key, which JSON has as text only.
+    /// Reads a key, which JSON has as text only. None that holds others: each level would double what is quoted in it.
     fn key(&mut self, header: Header) -> Option<String> {
+        if matches!(header, Header::Map(_) | Header::Array(_) | Header::Tag(_)) {
+            return None;
+        }
         let mut json = String::new();
         self.value(header, &mut json)?;
         if json.starts_with('"') { Some(json) } else { quoted(&json) }

@@ -14,8 +14,8 @@ use crate::s3::lines::LineCutter;
 /// The longest event: a Kinesis record, with room to spare.
 pub(super) const MAX_PIECE_BYTES: usize = 2 * MAX_RECORD_BYTES;
 
-/// The largest object, decompressed: Firehose writes at most 128 MiB. What is beyond was made to do harm.
-const MAX_OBJECT_BYTES: usize = 1024 * 1024 * 1024;
+/// The largest object, decompressed: Firehose buffers at most 128 MiB. What is beyond was made to do harm.
+const MAX_OBJECT_BYTES: usize = 256 * 1024 * 1024;
 
 /// The first two bytes of gzip (RFC 1952).
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];

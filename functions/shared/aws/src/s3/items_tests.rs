@@ -75,12 +75,11 @@ fn items_are_the_same_wherever_chunks_are_cut() {
 
 #[test]
 fn what_json_does_not_have_is_written_as_what_it_has() {
-    let cases: [(&[u8], &str); 14] = [
+    let cases: [(&[u8], &str); 13] = [
         (b"\x43\x01\x02\xff", "\"AQL/\""),
         (b"\x5f\x41\x01\x42\x02\xff\xff", "\"AQL/\""),
         (b"\xc0\x74\x32\x30\x31\x33\x2d\x30\x33\x2d\x32\x31\x54\x32\x30\x3a\x30\x34\x3a\x30\x30\x5a", "\"2013-03-21T20:04:00Z\""),
         (b"\xa3\x01\x02\x41\x00\x03\xf5\xf6", "{\"1\":2,\"AA==\":3,\"true\":null}"),
-        (b"\xa1\x82\x01\x61\x61\x05", "{\"[1,\\\"a\\\"]\":5}"),
         (b"\xf9\x7e\x00", "null"),
         (b"\xf9\x7c\x00", "null"),
         (b"\xf7", "null"),
@@ -109,8 +108,8 @@ fn a_visitor_that_has_seen_enough_is_not_called_again() {
 
 #[test]
 fn an_item_that_is_well_formed_and_means_nothing_harms_no_other() {
-    // Text that is not UTF-8, a map with a key alone, text in pieces of bytes.
-    for bad in [&b"\x61\xff"[..], b"\xbf\x01\xff", b"\x7f\x41\x01\xff"] {
+    // Text that is not UTF-8, a map with a key alone, text in pieces of bytes, a list for a key.
+    for bad in [&b"\x61\xff"[..], b"\xbf\x01\xff", b"\x7f\x41\x01\xff", b"\xa1\x82\x01\x61\x61\x05"] {
         let object = [&event(1), bad, &event(2)].concat();
         assert_eq!(read(&object), (["{\"n\":1}", UNREADABLE, "{\"n\":2}"].map(str::to_owned).to_vec(), Ending::Whole), "{bad:?}");
     }

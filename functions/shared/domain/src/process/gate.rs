@@ -1,6 +1,7 @@
 //! What only the world outside can answer about an event: whether it is a duplicate, and whether it may go on now.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashSet, VecDeque};
+use std::time::Duration;
 
 use super::passage::{Branch, Failure, Passage};
 use crate::dead_letter::Reason;
@@ -34,7 +35,7 @@ pub enum Question {
 }
 
 /// Where keys are remembered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum KeyStore {
     /// In the table.
     Table,
@@ -67,48 +68,55 @@ pub enum Fate {
 
 /// The fates of a chunk's events, from the first one on.
 pub(super) struct Settled {
-    /// The fates. Events without one come again.
+    /// The fates, one at least unless it stopped. Events without one are taken up once these are handed on.
     pub(super) fates: Vec<Fate>,
-    /// Why some have none.
+    /// Why the others have to come again, if so.
     pub(super) stopped: Option<Reason>,
 }
 
 /// The keys of a batch's events that are forwarded, whether or not they are remembered yet.
 pub(super) type SeenInBatch = HashSet<SeenKey>;
 
+/// What is kept of an invocation's time when an event waits for a rate limit, to hand on what is done. Ours.
+const WAIT_RESERVE: Duration = Duration::from_secs(5);
+
 impl Gatekeeper<'_> {
-    /// Decides what becomes of events, in their order.
+    /// Decides what becomes of events, in their order, until one has to wait: those before it should not wait with it. Takes away those
+    /// that are decided.
     pub(super) async fn settle(
         &self,
-        passages: Vec<Passage<Vec<u8>>>,
+        passages: &mut VecDeque<Passage<Vec<u8>>>,
         batch: &mut SeenInBatch,
         counts: &mut [ProcessorCounters],
-        (system, deadline): (&dyn System, Deadline),
+        time: (&dyn System, Deadline),
     ) -> Settled {
         let mut fates = Vec::with_capacity(passages.len());
-        let seen = self.seen(&passages, (system, deadline)).await;
-        for passage in passages {
-            if let Err(stopped) = &seen
-                && passage.asks_the_table()
-            {
-                return Settled { fates, stopped: Some(stopped.clone()) };
+        let (seen, unanswered) = self.seen(passages, time).await;
+        while let Some(passage) = passages.front() {
+            if unanswered.is_some() && passage.asks_the_table() {
+                return Settled { fates, stopped: unanswered };
             }
-            let empty = HashMap::new();
-            let known = Known { seen: seen.as_ref().unwrap_or(&empty), batch };
-            match self.answers(&passage.gates, &known, (system, deadline)).await {
-                Ok(answers) => fates.push(fate(passage, &answers, batch, counts)),
-                Err(stopped) => return Settled { fates, stopped: Some(stopped) },
-            }
+            let mut paid = HashSet::new();
+            let answers = loop {
+                let known = Known { seen: &seen, batch };
+                let permit = |name: &str, limit: &LocalRateLimit| self.limits.take(name, limit, time.0.now());
+                match answers(passage, &known, &mut paid, permit) {
+                    Ok(answers) => break answers,
+                    Err(_) if !fates.is_empty() => return Settled { fates, stopped: None },
+                    Err(pause) => {
+                        if let Err(stopped) = wait(pause, time).await {
+                            return Settled { fates, stopped: Some(stopped) };
+                        }
+                    }
+                }
+            };
+            fates.extend(passages.pop_front().map(|passage| fate(passage, &answers, batch, counts)));
         }
         Settled { fates, stopped: None }
     }
 
-    /// Looks up all keys of a chunk at once.
-    async fn seen(
-        &self,
-        passages: &[Passage<Vec<u8>>],
-        (system, deadline): (&dyn System, Deadline),
-    ) -> Result<HashMap<SeenKey, bool>, Reason> {
+    /// Looks up all keys of a chunk at once. Also says why the table's are not known, if so.
+    async fn seen(&self, passages: &VecDeque<Passage<Vec<u8>>>, (system, deadline): (&dyn System, Deadline)) -> (Seen, Option<Reason>) {
         let keys = |wanted: KeyStore| -> Vec<SeenKey> {
             let gates = passages.iter().flat_map(|passage| &passage.gates);
             let keys = gates.filter_map(|gate| match &gate.question {
@@ -118,45 +126,22 @@ impl Gatekeeper<'_> {
             keys.collect::<HashSet<_>>().into_iter().collect()
         };
         let (in_table, in_memory) = (keys(KeyStore::Table), keys(KeyStore::Memory));
-        let mut seen: HashMap<SeenKey, bool> = HashMap::new();
-        seen.extend(in_memory.iter().copied().zip(self.memory.seen(&in_memory, system.now())));
-        if !in_table.is_empty() {
-            let answers = within(system, deadline.left(system.now()), self.table.seen(&in_table, system.now())).await;
-            let answers = answers.and_then(Result::ok).ok_or_else(unanswered)?;
-            seen.extend(in_table.into_iter().zip(answers));
+        let of = |store: KeyStore, keys: Vec<SeenKey>, answers: Vec<bool>| {
+            let seen = keys.into_iter().zip(answers).filter(|(_, is_seen)| *is_seen);
+            seen.map(move |(key, _)| (store, key)).collect::<Vec<_>>()
+        };
+        let answers = self.memory.seen(&in_memory, system.now());
+        let mut seen: Seen = of(KeyStore::Memory, in_memory, answers).into_iter().collect();
+        if in_table.is_empty() {
+            return (seen, None);
         }
-        Ok(seen)
-    }
-
-    /// Says of every gate of an event whether it is open. What is behind a closed one is not asked.
-    async fn answers(&self, gates: &[Gate], known: &Known<'_>, time: (&dyn System, Deadline)) -> Result<Vec<bool>, Reason> {
-        let mut answers: Vec<bool> = Vec::with_capacity(gates.len());
-        let mut own = HashSet::new();
-        for gate in gates {
-            let is_reached = gate.before.is_none_or(|before| answers[before]);
-            let is_open = is_reached
-                && match &gate.question {
-                    Question::Dedupe(mark, _) => known.is_new(&mark.key) && own.insert(mark.key),
-                    Question::RateLimit(name, limit) => {
-                        self.wait(name, limit, time).await?;
-                        true
-                    }
-                };
-            answers.push(is_open);
-        }
-        Ok(answers)
-    }
-
-    /// Waits until a rate limit has room.
-    async fn wait(&self, name: &str, limit: &LocalRateLimit, (system, deadline): (&dyn System, Deadline)) -> Result<(), Reason> {
-        while let Err(pause) = self.limits.take(name, limit, system.now()) {
-            if deadline.is_past(system.now() + pause) {
-                let detail = "a rate limit has no room in the time of one invocation; the rest of the batch comes again".to_owned();
-                return Err(Reason { code: "rate_limited".to_owned(), detail });
+        match within(system, deadline.left(system.now()), self.table.seen(&in_table, system.now())).await {
+            Some(Ok(answers)) => {
+                seen.extend(of(KeyStore::Table, in_table, answers));
+                (seen, None)
             }
-            system.sleep(pause).await;
+            Some(Err(_)) | None => (seen, Some(unanswered())),
         }
-        Ok(())
     }
 
     /// Remembers what was forwarded.
@@ -175,35 +160,76 @@ impl Gatekeeper<'_> {
     }
 }
 
+/// The keys that were seen, by where they are remembered.
+type Seen = HashSet<(KeyStore, SeenKey)>;
+
 /// What is known of a chunk's keys.
 struct Known<'k> {
-    seen: &'k HashMap<SeenKey, bool>,
+    seen: &'k Seen,
     batch: &'k SeenInBatch,
 }
 
-impl Known<'_> {
-    fn is_new(&self, key: &SeenKey) -> bool {
-        !self.seen.get(key).copied().unwrap_or(false) && !self.batch.contains(key)
+/// Says of every gate of an event whether it is open. What is behind a closed one is not asked, and an event asks each rate limit once.
+///
+/// # Errors
+/// How long to wait for a rate limit before asking again.
+fn answers(
+    passage: &Passage<Vec<u8>>,
+    known: &Known<'_>,
+    paid: &mut HashSet<usize>,
+    permit: impl Fn(&str, &LocalRateLimit) -> Result<(), Duration>,
+) -> Result<Vec<bool>, Duration> {
+    let mut answers: Vec<bool> = Vec::with_capacity(passage.gates.len());
+    if passage.gates.is_empty() {
+        return Ok(answers);
     }
+    let mut own = HashSet::new();
+    let leads_on = passage.gates_before(|branch| branch.end.is_ok());
+    for (index, gate) in passage.gates.iter().enumerate() {
+        let is_reached = gate.before.is_none_or(|before| answers[before]);
+        let is_open = is_reached
+            && match &gate.question {
+                Question::Dedupe(Mark { key, .. }, store) => {
+                    let is_new = !known.seen.contains(&(*store, *key)) && !known.batch.contains(key);
+                    is_new && (!leads_on.contains(&index) || own.insert((gate.processor, *key)))
+                }
+                Question::RateLimit(name, limit) => {
+                    if !paid.contains(&gate.processor) {
+                        permit(name, limit)?;
+                        paid.insert(gate.processor);
+                    }
+                    true
+                }
+            };
+        answers.push(is_open);
+    }
+    Ok(answers)
+}
+
+/// Waits for a rate limit.
+///
+/// # Errors
+/// It has no room in what is left of the invocation.
+async fn wait(pause: Duration, (system, deadline): (&dyn System, Deadline)) -> Result<(), Reason> {
+    let left = deadline.left(system.now()).saturating_sub(WAIT_RESERVE);
+    system.sleep(pause.min(left)).await;
+    if pause <= left {
+        return Ok(());
+    }
+    let detail = "a rate limit had no room in the time of one invocation; the rest of the batch comes again".to_owned();
+    Err(Reason { code: "rate_limited".to_owned(), detail })
 }
 
 /// Decides what would become of events that are alone in the world: what came before them is not known, and rate limits have room.
 pub fn fates_alone(passages: Vec<Passage<Vec<u8>>>) -> Vec<Fate> {
-    let mut batch = SeenInBatch::new();
-    let nothing = HashMap::new();
-    let mut decide = |passage: Passage<Vec<u8>>| {
+    let (nothing, mut batch) = (Seen::new(), SeenInBatch::new());
+    let mut fates = Vec::with_capacity(passages.len());
+    for passage in passages {
         let known = Known { seen: &nothing, batch: &batch };
-        let (mut answers, mut own) = (Vec::with_capacity(passage.gates.len()), HashSet::new());
-        for gate in &passage.gates {
-            let is_open = match &gate.question {
-                Question::Dedupe(mark, _) => known.is_new(&mark.key) && own.insert(mark.key),
-                Question::RateLimit(..) => true,
-            };
-            answers.push(is_open && gate.before.is_none_or(|before| answers[before]));
-        }
-        fate(passage, &answers, &mut batch, &mut [])
-    };
-    passages.into_iter().map(&mut decide).collect()
+        let answers = answers(&passage, &known, &mut HashSet::new(), |_, _| Ok(())).unwrap_or_default();
+        fates.push(fate(passage, &answers, &mut batch, &mut []));
+    }
+    fates
 }
 
 fn unanswered() -> Reason {
@@ -222,6 +248,7 @@ fn fate(passage: Passage<Vec<u8>>, answers: &[bool], batch: &mut SeenInBatch, co
         }
     }
     let is_open = |branch: &Branch<Vec<u8>>| branch.gate.is_none_or(|gate| answers[gate]);
+    let passed = passage.gates_before(|branch| branch.end.is_ok() && is_open(branch));
     let mut records = Vec::with_capacity(passage.branches.len());
     for branch in passage.branches {
         if is_open(&branch) {
@@ -231,17 +258,15 @@ fn fate(passage: Passage<Vec<u8>>, answers: &[bool], batch: &mut SeenInBatch, co
             }
         }
     }
-    if !records.is_empty() {
-        let marks = passage.gates.iter().zip(answers).filter_map(|(gate, is_open)| match &gate.question {
-            Question::Dedupe(mark, store) if *is_open => Some((*mark, *store)),
-            _ => None,
-        });
-        let marks: Vec<(Mark, KeyStore)> = marks.collect();
-        batch.extend(marks.iter().map(|(mark, _)| mark.key));
-        Fate::Forwarded(records, marks)
-    } else if answers.contains(&false) {
-        Fate::Deduplicated
-    } else {
-        Fate::Filtered
+    if records.is_empty() {
+        return if answers.contains(&false) { Fate::Deduplicated } else { Fate::Filtered };
     }
+    // Only what leads to a record is remembered: an event that went no further may come again.
+    let marks = passage.gates.iter().enumerate().filter_map(|(index, gate)| match &gate.question {
+        Question::Dedupe(mark, store) if passed.contains(&index) => Some((*mark, *store)),
+        _ => None,
+    });
+    let marks: Vec<(Mark, KeyStore)> = marks.collect();
+    batch.extend(marks.iter().map(|(mark, _)| mark.key));
+    Fate::Forwarded(records, marks)
 }

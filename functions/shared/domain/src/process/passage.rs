@@ -1,5 +1,7 @@
 //! The way of one event through the processors, which may fork and meet gates.
 
+use std::collections::HashSet;
+
 use super::gate::{Gate, KeyStore, Question};
 use crate::dead_letter::Reason;
 
@@ -66,13 +68,28 @@ impl<T> Passage<T> {
         Self { gates: Vec::new(), branches: vec![Branch { gate: None, end }] }
     }
 
+    /// The gates on the way to some of its ends.
+    pub(super) fn gates_before(&self, wanted: impl Fn(&Branch<T>) -> bool) -> HashSet<usize> {
+        let mut found = HashSet::new();
+        for branch in self.branches.iter().filter(|branch| wanted(branch)) {
+            let mut at = branch.gate;
+            while let Some(gate) = at.filter(|gate| found.insert(*gate)) {
+                at = self.gates[gate].before;
+            }
+        }
+        found
+    }
+
     /// Whether the table has to be asked about it.
     pub(super) fn asks_the_table(&self) -> bool {
         self.gates.iter().any(|gate| matches!(gate.question, Question::Dedupe(_, KeyStore::Table)))
     }
+}
 
-    /// How many events are left, if all gates are open.
-    pub(super) fn left(&self) -> usize {
-        self.branches.iter().filter(|branch| branch.end.is_ok()).count()
+impl Passage<Vec<u8>> {
+    /// How many records are left, and how many bytes, if all gates are open.
+    pub(super) fn left(&self) -> (usize, usize) {
+        let records = self.branches.iter().filter_map(|branch| branch.end.as_ref().ok());
+        records.fold((0, 0), |(count, bytes), record| (count + 1, bytes + record.len()))
     }
 }

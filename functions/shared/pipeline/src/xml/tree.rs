@@ -17,6 +17,10 @@ const TEXT: &str = "#text";
 /// Elements within each other. A root of records and a text are no levels of an object; what lies deeper is too deep whatever it is.
 const MAX_OPEN: usize = MAX_JSON_DEPTH + 2;
 
+/// Records of one document. Ours: they keep its partition key, and a shard of Kinesis takes as many in a second
+/// (<https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html>).
+const MAX_RECORDS: usize = 1_000;
+
 /// A document as far as it is read.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
@@ -111,6 +115,9 @@ impl Tree {
 
     fn keep(&mut self, element: Element) -> Result<(), XmlFault> {
         let at = element.at;
+        if self.records.len() == MAX_RECORDS {
+            return Err(XmlFault::new(at, format!("expected at most {MAX_RECORDS} records, got more")));
+        }
         let record = Value::Object(element.into_object());
         if levels(&record) > MAX_JSON_DEPTH {
             return Err(too_deep(at));
