@@ -64,7 +64,8 @@ pub(crate) struct RedriveOut {
     redriven: usize,
     /// Put back before, in hand of another request just now, or stored a second time.
     skipped: usize,
-    /// Not put back. The same request again tries those alone.
+    /// Not put back. The same request again, without `cursor`, tries those alone. With `force` it would put the others back once more: then
+    /// name those that are left by `ids`. Their `redriven_at` is missing, or older than the request.
     failed: usize,
     /// The ids that no letter has.
     #[serde(skip_serializing_if = "Vec::is_empty")]

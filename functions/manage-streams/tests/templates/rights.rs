@@ -32,7 +32,7 @@ const WRITERS: &[(&str, &[&str])] = &[
     ("STACK#mr-millrace--a", &["ManageStreams", "RecordStackStatus"]),
     ("STATS#is-0123abcd", &["ManageStreams", "ProcessStream", "RecordStackStatus"]),
     ("SEEN#9f86d081", &["ProcessStream"]),
-    ("LETTERS#is-0123abcd", &["QueryHistory"]),
+    ("LETTERS#is-0123abcd#dl-1767225597000-4959", &["QueryHistory"]),
     ("APIKEYS#waste", &["ManageKeys"]),
     ("APIKEY#ak-0123456789", &["ManageKeys"]),
     ("KEYS", &["IssueToken", "ManageKeys"]),

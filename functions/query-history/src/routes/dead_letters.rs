@@ -6,7 +6,6 @@ use axum::response::{IntoResponse, Response};
 use domain::dead_letter::LetterId;
 use domain::ids::StreamKey;
 use domain::letters::{LetterEffort, LetterFault, LettersQuery, LettersReader};
-use domain::limits::RETRY_AFTER;
 use domain::names::dead_letters_prefix;
 use domain::publish::Deadline;
 use domain::record::rfc3339_text;
@@ -72,7 +71,7 @@ pub(super) async fn list_letters(
 /// Returns one dead letter.
 ///
 /// It is looked for among everything that was stored since its event arrived. When that is too much for the time of one request, the
-/// answer is 503; a list from that time on, page by page, finds it too.
+/// answer is 503 without `Retry-After`; a list from that time on, page by page, finds it too.
 #[utoipa::path(
     get,
     path = "/streams/{id}/{version}/dead-letters/{letter_id}",
@@ -120,10 +119,10 @@ fn letter_problem(fault: LetterFault, id: &LetterId) -> Problem {
     let detail = fault.to_string();
     match fault {
         LetterFault::Missing => Problem::not_found(detail),
-        // It may be there. A second try is seldom quicker, so it says what is sure to get there.
+        // It may be there. A second try is seldom quicker: no time to wait is named, but what is sure to get there.
         LetterFault::OutOfTime => {
             let detail = format!("{detail}; list the dead letters from {} on", rfc3339_text(id.arrived_at()));
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_retry_after(RETRY_AFTER)
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
         }
         // Says nothing of the letter: it may be asked for again.
         LetterFault::Store(fault) => fault.into(),
@@ -154,6 +153,6 @@ mod tests {
         let response = problem.into_response();
         let problem = response.extensions().get::<Problem>().unwrap();
         let shown = format!("{problem:?}");
-        assert!(shown.contains("list the dead letters from 2025-12-31T23:59:57Z on") && shown.contains("retry-after"), "{shown}");
+        assert!(shown.contains("list the dead letters from 2025-12-31T23:59:57Z on") && !shown.contains("retry-after"), "{shown}");
     }
 }

@@ -10,7 +10,8 @@ use domain::limits::RETRY_AFTER_STACK;
 use domain::names::dead_letters_prefix;
 use domain::record::StreamRecord;
 use http::StatusCode;
-use http_edge::query::switch;
+use http_edge::problem::pointer;
+use http_edge::query::{parameters, switch};
 use http_edge::{AuthorizedStream, DocumentBody, Fields, InvocationDeadline, Measures, Problem, ProblemBody};
 use serde::Serialize;
 use telemetry::Unit;
@@ -18,6 +19,12 @@ use telemetry::Unit;
 use crate::context::Context;
 use crate::letter_views::RedriveOut;
 use crate::routes::dead_letters::{stream_fields, warn_of_skipped_lines};
+
+/// The one parameter.
+const DRY_RUN: &str = "dry_run";
+
+/// Characters of a name that are echoed, so that an error never outgrows its cause.
+const MAX_ECHO: usize = 100;
 
 /// Which letters are put back: either `ids`, or at least one of `from`, `to` and `reason`.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -55,7 +62,7 @@ pub(super) struct RedriveIn {
     request_body(content = RedriveIn),
     responses(
         (status = 200, description = "What became of the letters; look at `failed`", body = RedriveOut),
-        (status = 400, description = "Fields that are unknown or unusable, each named, or nothing is selected", body = ProblemBody),
+        (status = 400, description = "Fields or parameters are unknown or unusable, each named, or nothing is selected", body = ProblemBody),
         (status = 401, description = "No valid token", body = ProblemBody),
         (status = 403, description = "The token lacks the scope `manage`", body = ProblemBody),
         (status = 404, description = "No such stream", body = ProblemBody),
@@ -73,7 +80,7 @@ pub(super) async fn redrive_letters(
     RawQuery(raw_query): RawQuery,
     DocumentBody(body): DocumentBody,
 ) -> Result<Response, Problem> {
-    let is_dry_run = switch(raw_query.as_deref().unwrap_or_default(), "dry_run")?;
+    let is_dry_run = read_dry_run(raw_query.as_deref().unwrap_or_default())?;
     let request = read_request(&body, &record.key)?;
     let raw_stream = working_raw_stream(&record)?;
     let redriver = Redriver {
@@ -87,6 +94,21 @@ pub(super) async fn redrive_letters(
     };
     let outcome = redriver.redrive(&record, raw_stream, &request).await?;
     Ok(respond(&outcome, &record.key, is_dry_run))
+}
+
+/// Reads the one parameter. Another one may be meant to be it, and then nothing must be put back.
+fn read_dry_run(raw_query: &str) -> Result<bool, Problem> {
+    let named = parameters(raw_query);
+    let unknown: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).filter(|name| *name != DRY_RUN).collect();
+    if unknown.is_empty() {
+        return switch(raw_query, DRY_RUN);
+    }
+    let mut problem = Problem::bad_request("the query parameters are not valid");
+    for name in unknown {
+        let echoed: String = name.chars().take(MAX_ECHO).collect();
+        problem = problem.with_error(pointer(&echoed), format!("expected no parameter but {DRY_RUN}"));
+    }
+    Err(problem)
 }
 
 fn read_request(body: &str, key: &StreamKey) -> Result<RedriveRequest, Problem> {

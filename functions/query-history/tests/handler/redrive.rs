@@ -1,6 +1,9 @@
 //! What becomes of dead letters that are put back, and what the caller is told.
 
+use std::time::Duration;
+
 use domain::access::Scope;
+use domain::dead_letter::DeadLetter;
 use domain::fake_objects::ReadFault;
 use domain::fakes::{PutFault, active_stream, active_stream_without_raw};
 use domain::letters::LetterLimits;
@@ -13,6 +16,9 @@ use crate::bench::{Bench, problem, shown};
 use crate::dead_letters::{LETTERS, letter};
 
 const RAW: &str = "dp.green.refuse-trucks.raw.1.json";
+
+/// How long it takes until every letter has stopped.
+const UNTIL_EVENING: Duration = Duration::from_secs(18 * 3_600);
 
 impl Bench {
     async fn redrive(&self, query: &str, body: &Value) -> Answer {
@@ -27,6 +33,7 @@ impl Bench {
     fn with_three_letters() -> Self {
         let bench = Self::new();
         bench.put_letters("a", &[letter(1), letter(2), letter(3)]);
+        bench.system.advance(UNTIL_EVENING);
         bench
     }
 }
@@ -68,6 +75,7 @@ async fn letters_are_named_by_their_ids() {
 async fn a_redrive_that_takes_enough_in_hand_says_where_to_go_on() {
     let bench = Bench::with_letter_limits(LetterLimits { redrive: 2, ..LetterLimits::default() });
     bench.put_letters("a", &[letter(1), letter(2), letter(3)]);
+    bench.system.advance(UNTIL_EVENING);
     let mut body = all();
     let first = bench.redrive("", &body).await.body;
     body["cursor"] = first["next_cursor"].clone();
@@ -124,6 +132,27 @@ async fn every_fault_of_a_body_is_named_at_once() {
     assert_eq!(pointers(json!([])).await, [""]);
     assert_eq!(bench.redrive("?dry_run=1", &all()).await.body["errors"][0]["pointer"], "/dry_run");
     assert!(bench.put_back().is_empty());
+}
+
+#[tokio::test]
+async fn a_parameter_that_is_not_known_is_refused_and_nothing_is_put_back() {
+    let bench = Bench::with_three_letters();
+    for (query, pointers) in [("?dryrun=true", vec!["/dryrun"]), ("?dry_run=true&a/b&dry-run=true", vec!["/a~1b", "/dry-run"])] {
+        let mut expected = problem(400, "Bad Request", "the query parameters are not valid");
+        let detail = "expected no parameter but dry_run";
+        expected["body"]["errors"] = pointers.iter().map(|pointer| json!({"pointer": pointer, "detail": detail})).collect();
+        assert_eq!(shown(&bench.redrive(query, &all()).await), expected, "{query}");
+    }
+    assert!(bench.put_back().is_empty());
+}
+
+#[tokio::test]
+async fn letters_of_another_format_are_failed() {
+    let bench = Bench::new();
+    bench.put_letters("a", &[letter(1), DeadLetter { content_type: "application/xml".into(), ..letter(2) }]);
+    bench.system.advance(UNTIL_EVENING);
+    assert_eq!(bench.redrive("", &all()).await.body, done(1, 0, 1));
+    assert_eq!(bench.put_back(), ["event 1"]);
 }
 
 #[tokio::test]

@@ -42,6 +42,8 @@ pub enum MarkFault {
     Fail,
     /// It is written, but that is not heard.
     FailAfterWrite,
+    /// It is written, but that is not heard, so it is written once more; the second answer is heard. The AWS SDK does so by itself.
+    WriteTwice,
 }
 
 /// The calls for marks, each of which has a script of its own.
@@ -61,9 +63,17 @@ pub enum MarkCall {
 #[derive(Debug, Default)]
 pub struct FakeMarks {
     scripts: Mutex<HashMap<MarkCall, VecDeque<MarkFault>>>,
-    letters: Mutex<BTreeMap<(IngestId, LetterId), Marks>>,
+    letters: Mutex<BTreeMap<(IngestId, LetterId), Kept>>,
     events: Mutex<BTreeMap<(IngestId, String), TriedBefore>>,
     writes: Mutex<usize>,
+}
+
+/// What is kept of a letter.
+#[derive(Debug, Clone, Copy, Default)]
+struct Kept {
+    marks: Marks,
+    /// The token of the claim.
+    claimed_by: Option<u64>,
 }
 
 impl FakeMarks {
@@ -74,7 +84,7 @@ impl FakeMarks {
 
     /// What is kept of a letter.
     pub fn stored(&self, stream: &IngestId, letter: &LetterId) -> Marks {
-        let mut marks = lock(&self.letters).get(&(stream.clone(), letter.clone())).copied().unwrap_or_default();
+        let Kept { mut marks, .. } = lock(&self.letters).get(&(stream.clone(), letter.clone())).copied().unwrap_or_default();
         marks.before = lock(&self.events).get(&(stream.clone(), letter.event().to_owned())).copied();
         marks
     }
@@ -85,17 +95,25 @@ impl FakeMarks {
     }
 
     /// Calls `write` as the script says.
-    fn called<T>(&self, call: MarkCall, write: impl FnOnce() -> T) -> Result<T, StoreFault> {
+    fn called<T>(&self, call: MarkCall, write: impl Fn() -> T) -> Result<T, StoreFault> {
         *lock(&self.writes) += usize::from(call != MarkCall::Load);
         let fault = lock(&self.scripts).get_mut(&call).and_then(VecDeque::pop_front).unwrap_or(MarkFault::Ok);
-        let written = (fault != MarkFault::Fail).then(write);
-        match written {
-            Some(written) if fault == MarkFault::Ok => Ok(written),
+        let times = match fault {
+            MarkFault::Fail => 0,
+            MarkFault::Ok | MarkFault::FailAfterWrite => 1,
+            MarkFault::WriteTwice => 2,
+        };
+        let mut last = None;
+        for _ in 0..times {
+            last = Some(write());
+        }
+        match last {
+            Some(written) if fault != MarkFault::FailAfterWrite => Ok(written),
             _ => Err(StoreFault::new("scripted failure of the marks")),
         }
     }
 
-    fn change<T>(&self, stream: &IngestId, letter: &LetterId, change: impl FnOnce(&mut Marks) -> T) -> T {
+    fn change<T>(&self, stream: &IngestId, letter: &LetterId, change: impl FnOnce(&mut Kept) -> T) -> T {
         change(lock(&self.letters).entry((stream.clone(), letter.clone())).or_default())
     }
 }
@@ -111,11 +129,11 @@ impl MarkReader for FakeMarks {
 impl RedriveMarks for FakeMarks {
     async fn claim(&self, stream: &IngestId, letter: &LetterId, claim: Claim) -> Result<bool, StoreFault> {
         self.called(MarkCall::Claim, || {
-            self.change(stream, letter, |marks| {
-                let is_free = marks.claimed_until.is_none_or(|until| until < claim.now);
+            self.change(stream, letter, |Kept { marks, claimed_by }| {
+                let is_free = marks.claimed_until.is_none_or(|until| until < claim.now) || *claimed_by == Some(claim.token);
                 let may_be_claimed = is_free && (claim.again || marks.redriven_at.is_none());
                 if may_be_claimed {
-                    marks.claimed_until = Some(claim.until);
+                    (marks.claimed_until, *claimed_by) = (Some(claim.until), Some(claim.token));
                 }
                 may_be_claimed
             })
@@ -124,13 +142,19 @@ impl RedriveMarks for FakeMarks {
 
     async fn release(&self, stream: &IngestId, letter: &LetterId, claim: Claim) -> Result<(), StoreFault> {
         self.called(MarkCall::Release, || {
-            self.change(stream, letter, |marks| marks.claimed_until.take_if(|until| *until == claim.until));
+            self.change(stream, letter, |Kept { marks, claimed_by }| {
+                if *claimed_by == Some(claim.token) {
+                    (marks.claimed_until, *claimed_by) = (None, None);
+                }
+            });
         })
     }
 
     async fn mark(&self, stream: &IngestId, letter: &LetterId, put_back: &PutBack) -> Result<(), StoreFault> {
         self.called(MarkCall::Mark, || {
-            self.change(stream, letter, |marks| (marks.redriven_at, marks.claimed_until) = (Some(put_back.at), None));
+            self.change(stream, letter, |Kept { marks, claimed_by }| {
+                (marks.redriven_at, marks.claimed_until, *claimed_by) = (Some(put_back.at), None, None);
+            });
             lock(&self.events).insert((stream.clone(), put_back.sequence_number.clone()), put_back.before);
         })
     }

@@ -11,6 +11,8 @@ mod query;
 mod reader;
 mod redrive;
 #[cfg(test)]
+mod redrive_properties;
+#[cfg(test)]
 mod redrive_tests;
 mod request;
 mod scan;

@@ -210,10 +210,6 @@ impl Pipeline<'_> {
     }
 
     fn dead_letter(&self, route: &Route, record: &RawRecord<'_>, failure: &Failure, request_id: &str) -> DeadLetter {
-        let content_type = match route.format {
-            Format::Json => "application/json",
-            Format::Xml => "application/xml",
-        };
         DeadLetter {
             id: LetterId::new(record.arrived_at, record.sequence_number),
             stream: route.stream.as_ref().map(StreamKey::to_string).unwrap_or_default(),
@@ -224,7 +220,7 @@ impl Pipeline<'_> {
             time: self.system.now(),
             attempts: 1,
             request_id: request_id.to_owned(),
-            content_type: content_type.to_owned(),
+            content_type: route.format.content_type().to_owned(),
             partition_key: record.partition_key.to_owned(),
             original_base64: BASE64_STANDARD.encode(record.data),
         }

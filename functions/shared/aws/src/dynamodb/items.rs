@@ -15,7 +15,7 @@ use serde_json::json;
 /// An item's attributes.
 pub(super) type Item = HashMap<String, AttributeValue>;
 
-/// The sort key of items that stand alone in their partition.
+/// The sort keys of items that stand alone in their partition.
 const SOURCE: &str = "SOURCE";
 const STACK: &str = "STACK";
 const CLAIM: &str = "CLAIM";
@@ -23,6 +23,8 @@ const STATS: &str = "STATS";
 const SEEN: &str = "SEEN";
 const SEEN_PREFIX: &str = "SEEN#";
 const API_KEY: &str = "APIKEY";
+const LETTER: &str = "LETTER";
+const SEQUENCE: &str = "SEQUENCE";
 
 pub(super) fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
@@ -97,18 +99,15 @@ pub(super) fn seen_key_in(item: &Item) -> Option<String> {
     item.get("pk").and_then(|value| value.as_s().ok())?.strip_prefix(SEEN_PREFIX).map(str::to_owned)
 }
 
-/// What is kept of a dead letter.
+/// What is kept of a dead letter. Each has its partition, since a partition takes 1,000 writes a second
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html>).
 pub(super) fn letter_key(stream: &IngestId, letter: &LetterId) -> Item {
-    key(letters_partition(stream), format!("LETTER#{letter}"))
+    key(format!("LETTERS#{stream}#{letter}"), LETTER)
 }
 
 /// What is kept of an event that was put back, under what names it on its raw stream.
 pub(super) fn sequence_key(stream: &IngestId, sequence_number: &str) -> Item {
-    key(letters_partition(stream), format!("SEQUENCE#{sequence_number}"))
-}
-
-fn letters_partition(stream: &IngestId) -> String {
-    format!("LETTERS#{stream}")
+    key(format!("LETTERS#{stream}#{sequence_number}"), SEQUENCE)
 }
 
 pub(super) fn signing_key(kid: &str) -> Item {

@@ -25,6 +25,7 @@ const GET_ATTEMPTS: u32 = 5;
 
 const REDRIVEN_AT: &str = "redriven_at";
 const CLAIMED_UNTIL: &str = "claimed_until";
+const CLAIMED_BY: &str = "claimed_by";
 const FIRST_TIME: &str = "first_time";
 const ATTEMPTS: &str = "attempts";
 
@@ -33,12 +34,12 @@ impl MarkReader for Table {
     async fn load(&self, stream: &IngestId, letters: &[&LetterId]) -> Result<Vec<Marks>, StoreFault> {
         let keys = letters.iter().flat_map(|letter| [letter_key(stream, letter), sequence_key(stream, letter.event())]);
         // A key may stand in a call once.
-        let keys: HashMap<String, Item> = keys.map(|key| (sort_key(&key).to_owned(), key)).collect();
+        let keys: HashMap<String, Item> = keys.map(|key| (partition(&key).to_owned(), key)).collect();
         let keys: Vec<Item> = keys.into_values().collect();
         let mut found = HashMap::new();
         for chunk in keys.chunks(MAX_KEYS_PER_GET) {
             for item in self.batch_get(chunk.to_vec(), "could not read the marks of dead letters").await? {
-                found.insert(sort_key(&item).to_owned(), item);
+                found.insert(partition(&item).to_owned(), item);
             }
         }
         letters.iter().map(|letter| marks(stream, letter, &found)).collect()
@@ -48,17 +49,16 @@ impl MarkReader for Table {
 #[async_trait::async_trait]
 impl RedriveMarks for Table {
     async fn claim(&self, stream: &IngestId, letter: &LetterId, claim: Claim) -> Result<bool, StoreFault> {
-        let is_free = format!("(attribute_not_exists({CLAIMED_UNTIL}) OR {CLAIMED_UNTIL} < :now)");
-        let condition = if claim.again { is_free } else { format!("{is_free} AND attribute_not_exists({REDRIVEN_AT})") };
         let request = self
             .client
             .update_item()
             .table_name(&self.name)
             .set_key(Some(letter_key(stream, letter)))
-            .condition_expression(condition)
-            .update_expression(format!("SET {CLAIMED_UNTIL} = :until"))
+            .condition_expression(claim_condition(claim.again))
+            .update_expression(format!("SET {CLAIMED_UNTIL} = :until, {CLAIMED_BY} = :token"))
             .expression_attribute_values(":now", milliseconds(claim.now))
-            .expression_attribute_values(":until", milliseconds(claim.until));
+            .expression_attribute_values(":until", milliseconds(claim.until))
+            .expression_attribute_values(":token", number(claim.token));
         match request.send().await {
             Ok(_) => Ok(true),
             Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(false),
@@ -72,12 +72,12 @@ impl RedriveMarks for Table {
             .update_item()
             .table_name(&self.name)
             .set_key(Some(letter_key(stream, letter)))
-            .condition_expression(format!("{CLAIMED_UNTIL} = :until"))
-            .update_expression(format!("REMOVE {CLAIMED_UNTIL}"))
-            .expression_attribute_values(":until", milliseconds(claim.until));
+            .condition_expression(format!("{CLAIMED_BY} = :token"))
+            .update_expression(format!("REMOVE {CLAIMED_UNTIL}, {CLAIMED_BY}"))
+            .expression_attribute_values(":token", number(claim.token));
         match request.send().await {
             Ok(_) => Ok(()),
-            // It ran out, and is somebody else's.
+            // It ran out, and is somebody else's; or a first try was written, and its answer was lost.
             Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(()),
             Err(error) => Err(store_fault("could not release a dead letter")(error)),
         }
@@ -90,7 +90,7 @@ impl RedriveMarks for Table {
             .update_item()
             .table_name(&self.name)
             .set_key(Some(letter_key(stream, letter)))
-            .update_expression(format!("SET {REDRIVEN_AT} = :at REMOVE {CLAIMED_UNTIL}"))
+            .update_expression(format!("SET {REDRIVEN_AT} = :at REMOVE {CLAIMED_UNTIL}, {CLAIMED_BY}"))
             .expression_attribute_values(":at", text(rfc3339_text(*at)));
         let note = self
             .client
@@ -129,18 +129,25 @@ impl Table {
     }
 }
 
-fn sort_key(item: &Item) -> &str {
-    item.get("sk").and_then(|value| value.as_s().ok()).map_or("", String::as_str)
+/// When a letter may be claimed. The SDK sends a request again whose answer was lost, and finds its own claim.
+fn claim_condition(again: bool) -> String {
+    let is_free = format!("(attribute_not_exists({CLAIMED_UNTIL}) OR {CLAIMED_UNTIL} < :now OR {CLAIMED_BY} = :token)");
+    if again { is_free } else { format!("{is_free} AND attribute_not_exists({REDRIVEN_AT})") }
 }
 
-/// The marks of a letter among the items of its stream, by their sort keys.
+/// An item's partition, in which it is alone.
+fn partition(item: &Item) -> &str {
+    item.get("pk").and_then(|value| value.as_s().ok()).map_or("", String::as_str)
+}
+
+/// The marks of a letter among items, by their partition keys.
 fn marks(stream: &IngestId, letter: &LetterId, items: &HashMap<String, Item>) -> Result<Marks, StoreFault> {
     let mut marks = Marks::default();
-    if let Some(item) = items.get(sort_key(&letter_key(stream, letter))) {
+    if let Some(item) = items.get(partition(&letter_key(stream, letter))) {
         marks.redriven_at = item.get(REDRIVEN_AT).map(|value| read_text(value, REDRIVEN_AT)).transpose()?;
         marks.claimed_until = item.get(CLAIMED_UNTIL).map(read_milliseconds).transpose()?;
     }
-    if let Some(item) = items.get(sort_key(&sequence_key(stream, letter.event()))) {
+    if let Some(item) = items.get(partition(&sequence_key(stream, letter.event()))) {
         let first_time = item.get(FIRST_TIME).map(|value| read_text(value, FIRST_TIME)).transpose()?;
         let attempts = item.get(ATTEMPTS).and_then(|value| value.as_n().ok()).and_then(|digits| digits.parse().ok());
         marks.before = first_time.zip(attempts).map(|(first_time, attempts)| TriedBefore { first_time, attempts });
@@ -177,7 +184,7 @@ mod tests {
     }
 
     fn stored(items: impl IntoIterator<Item = Item>) -> HashMap<String, Item> {
-        items.into_iter().map(|item| (sort_key(&item).to_owned(), item)).collect()
+        items.into_iter().map(|item| (partition(&item).to_owned(), item)).collect()
     }
 
     #[test]
@@ -194,6 +201,21 @@ mod tests {
         let before = TriedBefore { first_time: datetime!(2025-12-31 23:00 UTC), attempts: 3 };
         let expected = Marks { redriven_at: Some(at), claimed_until: Some(until), before: Some(before) };
         assert_eq!(marks(&stream(), &letter, &stored([own, of_event])).unwrap(), expected);
+    }
+
+    #[test]
+    fn the_marks_of_letters_lie_in_partitions_of_their_own() {
+        let letter: LetterId = "dl-1767225597000-4959".parse().unwrap();
+        let key = |pk: &str, sk: &str| Item::from([("pk".to_owned(), text(pk)), ("sk".to_owned(), text(sk))]);
+        assert_eq!(letter_key(&stream(), &letter), key("LETTERS#is-00000000#dl-1767225597000-4959", "LETTER"));
+        assert_eq!(sequence_key(&stream(), letter.event()), key("LETTERS#is-00000000#4959", "SEQUENCE"));
+    }
+
+    #[test]
+    fn a_claim_may_find_itself_and_only_force_passes_over_a_mark() {
+        let is_free = "(attribute_not_exists(claimed_until) OR claimed_until < :now OR claimed_by = :token)";
+        assert_eq!(claim_condition(true), is_free);
+        assert_eq!(claim_condition(false), format!("{is_free} AND attribute_not_exists(redriven_at)"));
     }
 
     #[test]

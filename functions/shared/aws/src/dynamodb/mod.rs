@@ -10,8 +10,8 @@
 //! | `STACK#{stack name}` | `STACK` | which part of which stream a stack was made for |
 //! | `STATS#{ingest id}` | `STATS` | what a stream has done since it was made |
 //! | `SEEN#{digest}` | `SEEN` | that an event of this key was forwarded, until the item expires |
-//! | `LETTERS#{ingest id}` | `LETTER#{letter id}` | who has a dead letter in hand, and when it was put back |
-//! | `LETTERS#{ingest id}` | `SEQUENCE#{sequence number}` | what an event went through before it was put back under that number |
+//! | `LETTERS#{ingest id}#{letter id}` | `LETTER` | who has a dead letter in hand, and when it was put back |
+//! | `LETTERS#{ingest id}#{sequence number}` | `SEQUENCE` | what an event went through before it was put back under that number |
 //! | `KEYS` | `KEY#{kid}` | a public signing key |
 //! | `APIKEYS#{owner}` | `KEY#{id}` | an API key; nobody reaches another owner's partition |
 //! | `APIKEY#{id}` | `APIKEY` | the owner of an API key, for admins |

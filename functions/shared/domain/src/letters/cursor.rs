@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 
 /// Characters of a cursor. A key has up to 1,024 bytes
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>), which JSON and base64 make longer.
@@ -20,6 +21,12 @@ pub struct Cursor {
     /// Which of the ids that a redrive was asked for are done: a bit each, in the order of the ids.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) ids_done: Vec<u8>,
+    /// Which ids those are, in short.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) ids_digest: Option<u64>,
+    /// When the redrive began that it goes on with, in milliseconds since 1970; none for one by ids.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) began_ms: Option<i64>,
 }
 
 /// A text that is no cursor of the stream's dead letters.
@@ -30,7 +37,7 @@ pub struct InvalidCursor;
 impl Cursor {
     /// Behind all lines of an object, or behind all keys that sort before `key`.
     pub(super) fn behind(key: &str) -> Self {
-        Self { key: key.to_owned(), lines: None, ids_done: Vec::new() }
+        Self { key: key.to_owned(), lines: None, ids_done: Vec::new(), ids_digest: None, began_ms: None }
     }
 
     /// Behind so many lines of an object.
@@ -52,6 +59,11 @@ impl Cursor {
     pub fn to_text(&self) -> String {
         // Text, numbers and nothing else can always be written.
         BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
+    }
+
+    /// When the redrive began that it goes on with, if it says so.
+    pub(super) fn began(&self) -> Option<OffsetDateTime> {
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.began_ms?) * 1_000_000).ok()
     }
 
     /// The key behind which objects have to be listed. An object that is done in part is listed again, with those whose keys begin alike.
@@ -96,9 +108,12 @@ mod tests {
             key in "\\PC{0,40}",
             lines in prop::option::of(any::<u32>()),
             ids_done in prop::collection::vec(any::<u8>(), 0..125),
+            ids_digest in prop::option::of(any::<u64>()),
+            began_ms in prop::option::of(any::<i64>()),
         ) {
             let _ = Cursor::parse(&text, "");
-            let cursor = Cursor { key, lines, ids_done };
+            let cursor = Cursor { key, lines, ids_done, ids_digest, began_ms };
+            let _ = cursor.began();
             prop_assert!(cursor.start_after() <= cursor.key.as_str());
             prop_assert_eq!(Cursor::parse(&cursor.to_text(), ""), Ok(cursor));
         }

@@ -35,6 +35,8 @@ pub struct Claim {
     pub until: OffsetDateTime,
     /// Whether a letter that was put back before may be put back again.
     pub again: bool,
+    /// Drawn by the request that claims: what it has claimed it may claim again, for its first try may have been written unheard.
+    pub token: u64,
 }
 
 /// How a letter was put back.
@@ -61,7 +63,7 @@ pub trait RedriveMarks: MarkReader {
     /// Takes a letter in hand, unless another request has it, or had it and put it back. Returns whether that worked.
     async fn claim(&self, stream: &IngestId, letter: &LetterId, claim: Claim) -> Result<bool, StoreFault>;
 
-    /// Gives a letter up that was not put back. A claim that is not given up runs out.
+    /// Gives a letter up that was not put back, unless another request has it by now. A claim that is not given up runs out.
     async fn release(&self, stream: &IngestId, letter: &LetterId, claim: Claim) -> Result<(), StoreFault>;
 
     /// Notes that a letter was put back, which ends its claim, and what its event went through before.

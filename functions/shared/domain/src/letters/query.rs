@@ -75,6 +75,11 @@ impl Matching {
         Self { from: from.map(Bound::start), to: to.map(Bound::end), reason: reason.map(str::to_owned) }
     }
 
+    /// The same, without what stopped at `end` or later.
+    pub(super) fn before(&self, end: OffsetDateTime) -> Self {
+        Self { to: Some(self.to.map_or(end, |to| to.min(end))), ..self.clone() }
+    }
+
     fn takes(&self, time: OffsetDateTime, reason: &str) -> bool {
         let is_in_range = self.from.is_none_or(|from| from <= time) && self.to.is_none_or(|to| time < to);
         is_in_range && self.reason.as_ref().is_none_or(|wanted| wanted == reason)
@@ -175,6 +180,15 @@ mod tests {
         assert_eq!(query.matching, expected);
         let empty = parse(&[("from", "2018-02-07T12:00:00Z"), ("to", "2018-02-07T13:00:00+01:00")]).unwrap().matching;
         assert!(!empty.takes(datetime!(2018-02-07 12:00 UTC), "any"));
+    }
+
+    #[test]
+    fn an_end_is_only_ever_made_earlier() {
+        let [early, late] = [datetime!(2018-02-07 12:00 UTC), datetime!(2018-02-08 0:00 UTC)];
+        for (to, end) in [(None, early), (Some(early), late), (Some(late), early)] {
+            let matching = Matching { to, ..Matching::default() };
+            assert_eq!(matching.before(end), Matching { to: Some(early), ..Matching::default() });
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::letters::marks::{Claim, Marks, PutBack, RedriveMarks};
 use crate::letters::put_back::{Putter, RawStreams};
 use crate::letters::query::Wanted;
 use crate::letters::reader::tried;
-use crate::letters::request::{IdsDone, RedriveRequest};
+use crate::letters::request::{Progress, RedriveRequest};
 use crate::letters::scan::{LetterEffort, Next, Reading, Scan};
 use crate::letters::{LetterLimits, MARKS_AT_ONCE};
 use crate::limits::{LETTER_CLAIM_TIME, MAX_RECORD_BYTES, REDRIVE_BATCH_TIME, REDRIVE_MARK_TIME};
@@ -34,7 +34,8 @@ pub struct RedriveOutcome {
     pub redriven: usize,
     /// Put back before, or being put back by another request.
     pub skipped: usize,
-    /// Not put back: the raw stream or the marks would not, or the letter cannot be read.
+    /// Not put back: the raw stream or the marks would not, for this letter or for one of its key before it; or it is nothing that the
+    /// stream could take.
     pub failed: usize,
     /// Ids that no letter has.
     pub not_found: Vec<LetterId>,
@@ -80,7 +81,11 @@ pub struct Redriver<'r> {
 struct Target<'t> {
     stream: &'t IngestId,
     raw_stream: &'t str,
+    /// What letters must hold.
+    content_type: &'static str,
     force: bool,
+    /// See [`Claim::token`].
+    token: u64,
 }
 
 /// A letter in hand.
@@ -92,41 +97,50 @@ struct InHand {
 
 impl Redriver<'_> {
     /// Puts the letters of a request back on a raw stream, in the order in which they lie, those of one partition key one after another.
-    /// Stops early, and says where, when time runs out or it has taken enough letters in hand.
+    /// Behind one that fails, no other of its key is put back by this request. Stops early, and says where, when time runs out or it has
+    /// taken enough letters in hand.
     ///
     /// # Errors
     /// Nothing was done, for objects or marks could not be read.
     pub async fn redrive(&self, record: &StreamRecord, raw_stream: &str, request: &RedriveRequest) -> Result<RedriveOutcome, StoreFault> {
-        let target = Target { stream: &record.ingest_id, raw_stream, force: request.force };
-        let mut ids_done = IdsDone::new(request);
-        let wanted = match &request.wanted {
-            Wanted::Ids(_) => Wanted::Ids(ids_done.open()),
-            Wanted::Matching(matching) => Wanted::Matching(matching.clone()),
+        let target = Target {
+            stream: &record.ingest_id,
+            raw_stream,
+            content_type: record.document.input.format.content_type(),
+            force: request.force,
+            token: self.system.random(),
         };
+        let mut progress = Progress::new(request, self.system.now());
+        let wanted = progress.wanted();
         let mut scan = Scan::new(self.reading(&wanted), &dead_letters_prefix(&record.key), request.cursor.clone());
         let mut outcome = RedriveOutcome::default();
-        let mut seen = HashSet::new();
+        let (mut seen, mut stopped) = (HashSet::new(), HashSet::new());
         loop {
             let behind = scan.position().clone();
             let (letters, stop) = self.gather(&mut scan, &wanted, outcome.handled(), &mut seen).await;
-            if let Err(fault) = self.put_back(&target, &letters.fresh, &mut outcome).await {
+            // The first are taken in hand whatever time is left, so that every request gets further.
+            if outcome.handled() > 0 && !letters.fresh.is_empty() && self.is_too_late_for_more() {
+                outcome.next = Some(progress.in_cursor(&behind));
+                break;
+            }
+            if let Err(fault) = self.put_back(&target, &letters.fresh, &mut outcome, &mut stopped).await {
                 if outcome.handled() == 0 {
                     return Err(fault);
                 }
                 outcome.note(fault);
-                outcome.next = Some(ids_done.in_cursor(&behind));
+                outcome.next = Some(progress.in_cursor(&behind));
                 break;
             }
             outcome.skipped += letters.copies;
-            letters.fresh.iter().for_each(|letter| ids_done.note(&letter.id));
+            letters.fresh.iter().for_each(|letter| progress.note(&letter.id));
             match stop {
                 None => continue,
-                Some(Stop::End) => outcome.not_found = ids_done.open(),
-                Some(Stop::Enough) => outcome.next = Some(ids_done.in_cursor(scan.position())),
+                Some(Stop::End) => outcome.not_found = progress.open(),
+                Some(Stop::Enough) => outcome.next = Some(progress.in_cursor(scan.position())),
                 Some(Stop::Fault(fault)) if outcome.handled() == 0 => return Err(fault),
                 Some(Stop::Fault(fault)) => {
                     outcome.note(fault);
-                    outcome.next = Some(ids_done.in_cursor(scan.position()));
+                    outcome.next = Some(progress.in_cursor(scan.position()));
                 }
             }
             break;
@@ -138,6 +152,11 @@ impl Redriver<'_> {
     fn reading<'w>(&'w self, wanted: &'w Wanted) -> Reading<'w> {
         let (objects, system, deadline, limits) = (self.objects, self.system, self.deadline, self.limits);
         Reading { objects, system, deadline, reserve: REDRIVE_BATCH_TIME, limits, most: limits.batch, wanted }
+    }
+
+    /// Returns whether letters that were read ahead are better left to the next request.
+    fn is_too_late_for_more(&self) -> bool {
+        self.deadline.is_past(self.system.now() + REDRIVE_BATCH_TIME)
     }
 
     /// Takes as many letters as are put back together, and says when these are the last.
@@ -173,24 +192,33 @@ impl Redriver<'_> {
         }
     }
 
-    /// Puts letters back and counts what became of each.
+    /// Puts letters back and counts what became of each. None goes behind one of the `stopped` keys, to which it adds those of letters that
+    /// fail here.
     ///
     /// # Errors
     /// Nothing was done, for the marks could not be read.
-    async fn put_back(&self, target: &Target<'_>, letters: &[DeadLetter], outcome: &mut RedriveOutcome) -> Result<(), StoreFault> {
+    async fn put_back(
+        &self,
+        target: &Target<'_>,
+        letters: &[DeadLetter],
+        outcome: &mut RedriveOutcome,
+        stopped: &mut HashSet<String>,
+    ) -> Result<(), StoreFault> {
         if letters.is_empty() {
             return Ok(());
         }
         let ids: Vec<&LetterId> = letters.iter().map(|letter| &letter.id).collect();
         let marks = self.marks.load(target.stream, &ids).await?;
         let now = self.system.now();
-        let claim = Claim { now, until: now + LETTER_CLAIM_TIME, again: target.force };
+        let claim = Claim { now, until: now + LETTER_CLAIM_TIME, again: target.force, token: target.token };
         let mut free = Vec::new();
         for (letter, marks) in letters.iter().zip(marks) {
             let is_taken = marks.claimed_until.is_some_and(|until| until >= now) || (marks.redriven_at.is_some() && !target.force);
-            match original(letter) {
+            match original(letter, target.content_type) {
                 _ if is_taken => outcome.skipped += 1,
+                // It never will be taken: others of its key need not wait for it.
                 None => outcome.failed += 1,
+                Some(_) if stopped.contains(&letter.partition_key) => outcome.failed += 1,
                 Some(data) => free.push(InHand { letter: letter.clone(), marks, data }),
             }
         }
@@ -198,12 +226,17 @@ impl Redriver<'_> {
             outcome.redriven += free.len();
             return Ok(());
         }
-        let claimed = self.claim(target, free, claim, outcome).await;
+        let answers = self.claim(target, free, claim).await;
+        let Claimed { ours, behind } = Claimed::sort(answers, outcome, stopped);
         let records: Vec<Record<'_>> =
-            claimed.iter().map(|InHand { letter, data, .. }| Record { data, partition_key: &letter.partition_key }).collect();
+            ours.iter().map(|InHand { letter, data, .. }| Record { data, partition_key: &letter.partition_key }).collect();
         let putter = Putter { raw: self.raw, system: self.system, deadline: self.deadline, reserve: REDRIVE_MARK_TIME };
         let results = putter.put_in_order(target.raw_stream, &records).await;
-        let noting = claimed.iter().zip(results).map(|(in_hand, result)| self.note(target, in_hand, result.ok(), claim));
+        let failed = ours.iter().zip(&results).filter(|(_, result)| result.is_err());
+        stopped.extend(failed.map(|(in_hand, _)| in_hand.letter.partition_key.clone()));
+        let given_up = behind.iter().map(|in_hand| (in_hand, None));
+        let numbered = ours.iter().zip(results.into_iter().map(Result::ok)).chain(given_up);
+        let noting = numbered.map(|(in_hand, sequence_number)| self.note(target, in_hand, sequence_number, claim));
         let noted: Vec<Noted> = stream::iter(noting.collect::<Vec<_>>()).buffer_unordered(MARKS_AT_ONCE).collect().await;
         for Noted { is_put, fault } in noted {
             *(if is_put { &mut outcome.redriven } else { &mut outcome.failed }) += 1;
@@ -215,26 +248,13 @@ impl Redriver<'_> {
         Ok(())
     }
 
-    /// Claims letters; returns, in order, those that are ours now.
-    async fn claim(&self, target: &Target<'_>, letters: Vec<InHand>, claim: Claim, outcome: &mut RedriveOutcome) -> Vec<InHand> {
+    /// Claims letters; says of each, in order, whether it is ours now.
+    async fn claim(&self, target: &Target<'_>, letters: Vec<InHand>, claim: Claim) -> Vec<(InHand, Result<bool, StoreFault>)> {
         let claiming = letters.into_iter().map(async |in_hand| {
             let claimed = self.marks.claim(target.stream, &in_hand.letter.id, claim).await;
             (in_hand, claimed)
         });
-        let answers: Vec<(InHand, Result<bool, StoreFault>)> =
-            stream::iter(claiming.collect::<Vec<_>>()).buffered(MARKS_AT_ONCE).collect().await;
-        let mut claimed = Vec::new();
-        for (in_hand, answer) in answers {
-            match answer {
-                Ok(true) => claimed.push(in_hand),
-                Ok(false) => outcome.skipped += 1,
-                Err(fault) => {
-                    outcome.failed += 1;
-                    outcome.note(fault);
-                }
-            }
-        }
-        claimed
+        stream::iter(claiming.collect::<Vec<_>>()).buffered(MARKS_AT_ONCE).collect().await
     }
 
     /// Marks a letter that was put back, or gives it up.
@@ -267,13 +287,46 @@ enum Stop {
     Fault(StoreFault),
 }
 
+/// Letters that were claimed.
+#[derive(Default)]
+struct Claimed {
+    /// They are put back.
+    ours: Vec<InHand>,
+    /// They lie behind one of their key that could not be claimed, and are given up.
+    behind: Vec<InHand>,
+}
+
+impl Claimed {
+    /// Counts those that could not be claimed, and stops the keys of those for which nobody knows why.
+    fn sort(answers: Vec<(InHand, Result<bool, StoreFault>)>, outcome: &mut RedriveOutcome, stopped: &mut HashSet<String>) -> Self {
+        let mut claimed = Self::default();
+        for (in_hand, answer) in answers {
+            match answer {
+                Ok(true) if stopped.contains(&in_hand.letter.partition_key) => claimed.behind.push(in_hand),
+                Ok(true) => claimed.ours.push(in_hand),
+                Ok(false) => outcome.skipped += 1,
+                Err(fault) => {
+                    outcome.failed += 1;
+                    outcome.note(fault);
+                    stopped.insert(in_hand.letter.partition_key);
+                }
+            }
+        }
+        claimed
+    }
+}
+
 struct Noted {
     is_put: bool,
     fault: Option<StoreFault>,
 }
 
-/// The event's own bytes, if Kinesis can take them under the key that they had.
-fn original(letter: &DeadLetter) -> Option<Vec<u8>> {
+/// The event's own bytes, if they are what the stream takes (it may have been another when they came), and if Kinesis can take them under
+/// the key that they had.
+fn original(letter: &DeadLetter, content_type: &str) -> Option<Vec<u8>> {
+    if letter.content_type != content_type {
+        return None;
+    }
     let data = BASE64_STANDARD.decode(&letter.original_base64).ok()?;
     let key = &letter.partition_key;
     let is_key = (1..=MAX_PARTITION_KEY).contains(&key.chars().count());

@@ -1,62 +1,65 @@
 //! What becomes of letters that are put back.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use proptest::prelude::*;
 
-use super::tests::{NOON, PREFIX, Ticking, folder, line, store, stream};
+use super::tests::{NOON, PREFIX, Ticking, folder, line, stream};
 use super::*;
 use crate::dead_letter::{DeadLetter, LetterId};
 use crate::fake_objects::{FakeObjects, ReadFault};
 use crate::fakes::{FakeMarks, FakeRawStreams, MarkCall, MarkFault, PutFault, block_on, dead_letter};
+use crate::input::Format;
 use crate::limits::PUT_ATTEMPTS;
+use crate::record::StreamRecord;
 use crate::store::StoreFault;
 use crate::system::System;
 
-const RAW: &str = "dp.green.refuse-trucks.raw.1.json";
+pub(super) const RAW: &str = "dp.green.refuse-trucks.raw.1.json";
 
 /// Everything that a redrive works with.
-struct Bench {
-    objects: FakeObjects,
-    marks: FakeMarks,
-    raw: FakeRawStreams,
-    system: Ticking,
-    limits: LetterLimits,
+pub(super) struct Bench {
+    record: StreamRecord,
+    pub(super) objects: FakeObjects,
+    pub(super) marks: FakeMarks,
+    pub(super) raw: FakeRawStreams,
+    pub(super) system: Ticking,
+    pub(super) limits: LetterLimits,
 }
 
 impl Bench {
-    fn new(letters: &[DeadLetter]) -> Self {
+    pub(super) fn new(letters: &[DeadLetter]) -> Self {
         let objects = FakeObjects::default();
         let lines: Vec<String> = letters.iter().map(line).collect();
         objects.put(&format!("{}a", folder(NOON)), NOON, lines.join("\n"));
         Self::over(objects)
     }
 
-    fn over(objects: FakeObjects) -> Self {
+    pub(super) fn over(objects: FakeObjects) -> Self {
         let (marks, raw, system) = (FakeMarks::default(), FakeRawStreams::default(), Ticking::new(Duration::ZERO));
-        Self { objects, marks, raw, system, limits: LetterLimits::default() }
+        // Every letter has stopped by then.
+        system.inner.advance(Duration::from_secs(16 * 3_600));
+        Self { record: stream(), objects, marks, raw, system, limits: LetterLimits::default() }
     }
 
-    fn redrive(&self, fields: &RedriveFields) -> Result<RedriveOutcome, StoreFault> {
+    pub(super) fn redrive(&self, fields: &RedriveFields) -> Result<RedriveOutcome, StoreFault> {
         self.redrive_within(29, false, fields)
     }
 
-    fn redrive_within(&self, seconds: u64, is_dry_run: bool, fields: &RedriveFields) -> Result<RedriveOutcome, StoreFault> {
-        let Self { objects, marks, raw, system, limits } = self;
+    pub(super) fn redrive_within(&self, seconds: u64, is_dry_run: bool, fields: &RedriveFields) -> Result<RedriveOutcome, StoreFault> {
+        let Self { record, objects, marks, raw, system, limits } = self;
         let redriver = Redriver { objects, marks, raw, system, deadline: system.deadline(seconds), limits: *limits, is_dry_run };
         let request = RedriveRequest::read(fields, PREFIX).unwrap();
-        block_on(redriver.redrive(&stream(), RAW, &request))
+        block_on(redriver.redrive(record, RAW, &request))
     }
 
-    fn put_back(&self) -> Vec<String> {
+    pub(super) fn put_back(&self) -> Vec<String> {
         self.raw.stored(RAW).into_iter().map(|(data, _)| data).collect()
     }
 }
 
-fn all() -> RedriveFields {
+pub(super) fn all() -> RedriveFields {
     RedriveFields { reason: Some("undecodable".to_owned()), ..RedriveFields::default() }
 }
 
@@ -64,7 +67,7 @@ fn forced() -> RedriveFields {
     RedriveFields { force: true, ..all() }
 }
 
-fn by_ids(ids: &[&LetterId]) -> RedriveFields {
+pub(super) fn by_ids(ids: &[&LetterId]) -> RedriveFields {
     RedriveFields { ids: Some(ids.iter().map(|id| id.to_string()).collect()), ..RedriveFields::default() }
 }
 
@@ -72,7 +75,7 @@ fn counts(outcome: &RedriveOutcome) -> (usize, usize, usize) {
     (outcome.redriven, outcome.skipped, outcome.failed)
 }
 
-fn letter(event: &str) -> DeadLetter {
+pub(super) fn letter(event: &str) -> DeadLetter {
     dead_letter(NOON, event, &format!("event {event}"))
 }
 
@@ -125,7 +128,7 @@ fn ids_that_no_letter_has_are_named() {
 fn a_letter_that_another_request_has_in_hand_is_skipped_until_the_claim_runs_out() {
     let bench = Bench::new(&[letter("1")]);
     let now = bench.system.now();
-    let claim = Claim { now, until: now + Duration::from_secs(60), again: false };
+    let claim = Claim { now, until: now + Duration::from_secs(60), again: false, token: 1 };
     assert!(block_on(bench.marks.claim(&stream().ingest_id, &letter("1").id, claim)).unwrap());
     for fields in [all(), forced()] {
         assert_eq!(counts(&bench.redrive(&fields).unwrap()), (0, 1, 0));
@@ -135,8 +138,78 @@ fn a_letter_that_another_request_has_in_hand_is_skipped_until_the_claim_runs_out
 }
 
 #[test]
+fn a_claim_that_is_written_and_tried_again_is_a_claim() {
+    for fields in [all(), forced()] {
+        let bench = Bench::new(&[letter("1"), letter("2")]);
+        bench.marks.script(MarkCall::Claim, [MarkFault::WriteTwice]);
+        bench.marks.script(MarkCall::Mark, [MarkFault::WriteTwice]);
+        assert_eq!(counts(&bench.redrive(&fields).unwrap()), (2, 0, 0));
+        assert_eq!(bench.put_back(), ["event 1", "event 2"]);
+        assert_eq!(counts(&bench.redrive(&all()).unwrap()), (0, 2, 0));
+    }
+}
+
+#[test]
+fn a_claim_is_given_up_by_who_has_it_alone() {
+    let bench = Bench::new(&[letter("1")]);
+    let (stream, id, now) = (stream().ingest_id, letter("1").id, bench.system.now());
+    let claim_of = |token, at: time::OffsetDateTime| Claim { now: at, until: at + Duration::from_secs(60), again: false, token };
+    let (first, second) = (claim_of(1, now), claim_of(2, now + Duration::from_secs(61)));
+    assert!(block_on(bench.marks.claim(&stream, &id, first)).unwrap());
+    assert!(block_on(bench.marks.claim(&stream, &id, second)).unwrap(), "the first has run out");
+    block_on(bench.marks.release(&stream, &id, first)).unwrap();
+    assert_eq!(bench.marks.stored(&stream, &id).claimed_until, Some(second.until));
+    block_on(bench.marks.release(&stream, &id, second)).unwrap();
+    assert_eq!(bench.marks.stored(&stream, &id).claimed_until, None);
+}
+
+#[test]
+fn letters_that_are_not_what_the_stream_takes_now_fail_and_stop_no_other() {
+    let typed = |event: &str, content_type: &str| DeadLetter {
+        partition_key: "key".to_owned(),
+        content_type: content_type.to_owned(),
+        ..letter(event)
+    };
+    let letters = [typed("1", "application/xml"), typed("2", "application/json"), typed("3", "text/plain")];
+    for (format, expected) in [(Format::Json, "event 2"), (Format::Xml, "event 1")] {
+        let mut bench = Bench::new(&letters);
+        bench.record.document.input.format = format;
+        assert_eq!(counts(&bench.redrive_within(29, true, &all()).unwrap()), (1, 0, 2));
+        assert_eq!(counts(&bench.redrive(&all()).unwrap()), (1, 0, 2));
+        assert_eq!(bench.put_back(), [expected]);
+    }
+}
+
+/// A letter of this partition key.
+pub(super) fn of(event: &str, key: &str) -> DeadLetter {
+    DeadLetter { partition_key: key.to_owned(), ..letter(event) }
+}
+
+#[test]
+fn behind_a_letter_that_fails_no_other_of_its_key_goes_in_the_same_request() {
+    let letters = [of("a1", "a"), of("b1", "b"), of("a2", "a"), of("b2", "b"), of("a3", "a")];
+    for batch in [1, 2, 3, 500] {
+        let mut bench = Bench::new(&letters);
+        bench.limits.batch = batch;
+        bench.marks.script(MarkCall::Claim, [MarkFault::Fail]);
+        assert_eq!(counts(&bench.redrive(&all()).unwrap()), (2, 0, 3), "batches of {batch}");
+        assert_eq!(bench.put_back(), ["event b1", "event b2"]);
+        for event in ["a1", "a2", "a3"] {
+            assert_eq!(bench.marks.stored(&stream().ingest_id, &letter(event).id), Marks::default(), "given up");
+        }
+        assert_eq!(counts(&bench.redrive(&all()).unwrap()), (3, 2, 0));
+        assert_eq!(bench.put_back()[2..], ["event a1", "event a2", "event a3"]);
+    }
+    let mut bench = Bench::new(&letters);
+    bench.limits.batch = 2;
+    bench.raw.script(vec![PutFault::PartialFailure(vec![0]); PUT_ATTEMPTS as usize]);
+    assert_eq!(counts(&bench.redrive(&all()).unwrap()), (2, 0, 3));
+    assert_eq!(bench.put_back(), ["event b1", "event b2"]);
+    assert_eq!(counts(&bench.redrive(&all()).unwrap()), (3, 2, 0));
+}
+
+#[test]
 fn letters_of_one_key_go_one_after_another_and_stop_behind_a_failure() {
-    let of = |event: &str, key: &str| DeadLetter { partition_key: key.to_owned(), ..letter(event) };
     let letters = [of("a1", "a"), of("a2", "a"), of("b1", "b"), of("a3", "a"), of("b2", "b")];
     let bench = Bench::new(&letters);
     assert_eq!(counts(&bench.redrive(&all()).unwrap()), (5, 0, 0));
@@ -220,74 +293,65 @@ fn a_redrive_takes_so_many_letters_in_hand_and_says_where_to_go_on() {
 }
 
 #[test]
+fn a_redrive_does_not_go_after_letters_that_stop_while_it_runs() {
+    let mut bench = Bench::new(&[letter("1"), letter("2")]);
+    bench.limits = LetterLimits { redrive: 1, ..bench.limits };
+    let mut fields = all();
+    let mut redriven = 0;
+    for round in 1.. {
+        assert!(round < 10, "the end is reached");
+        let outcome = bench.redrive(&fields).unwrap();
+        redriven += outcome.redriven;
+        // Nothing was mended: each stops again.
+        bench.system.inner.advance(Duration::from_secs(1));
+        let again = bench.system.now();
+        bench.objects.put(&format!("{}{round}", folder(again)), again, line(&dead_letter(again, &format!("again{round}"), "event")));
+        let Some(next) = outcome.next else { break };
+        fields.cursor = Some(next.to_text());
+    }
+    assert_eq!((redriven, bench.put_back()), (2, vec!["event 1".to_owned(), "event 2".to_owned()]));
+}
+
+#[test]
+fn letters_that_there_is_no_time_for_are_left_to_the_next_request() {
+    let objects = FakeObjects::default();
+    for event in ["1", "2", "3"] {
+        objects.put(&format!("{}{event}", folder(NOON)), NOON, line(&letter(event)));
+    }
+    let mut bench = Bench::over(objects);
+    bench.limits.batch = 1;
+    bench.system.tick = Duration::from_millis(400);
+    let mut fields = all();
+    let mut requests = 0;
+    loop {
+        let outcome = bench.redrive_within(10, false, &fields).unwrap();
+        assert_eq!((outcome.skipped, outcome.failed), (0, 0));
+        assert!(outcome.redriven > 0, "every request gets further");
+        requests += 1;
+        let Some(next) = outcome.next else { break };
+        fields.cursor = Some(next.to_text());
+    }
+    assert!(requests > 1);
+    assert_eq!(bench.put_back(), ["event 1", "event 2", "event 3"]);
+}
+
+#[test]
+fn an_object_that_is_read_in_parts_has_each_bad_line_counted_once() {
+    let objects = FakeObjects::default();
+    let lines = [line(&letter("1")), "bad".to_owned(), line(&letter("2")), "bad".to_owned(), line(&letter("3")), "bad".to_owned()];
+    objects.put(&format!("{}a", folder(NOON)), NOON, lines.join("\n"));
+    let mut bench = Bench::over(objects);
+    bench.limits.batch = 1;
+    let outcome = bench.redrive(&all()).unwrap();
+    assert_eq!((counts(&outcome), outcome.effort), ((3, 0, 0), LetterEffort { objects: 1, skipped_lines: 3 }));
+    assert_eq!(bench.objects.reads().len(), 3);
+}
+
+#[test]
 fn nothing_is_begun_without_the_time_to_end_it() {
     let bench = Bench::new(&[letter("1")]);
     let outcome = bench.redrive_within(7, false, &all()).unwrap();
     assert_eq!((counts(&outcome), bench.marks.writes()), ((0, 0, 0), 0));
     let next = RedriveFields { cursor: outcome.next.map(|next| next.to_text()), ..all() };
     assert_eq!(counts(&bench.redrive(&next).unwrap()), (1, 0, 0));
-}
-
-fn any_mark_fault() -> impl Strategy<Value = MarkFault> {
-    prop_oneof![4 => Just(MarkFault::Ok), 1 => Just(MarkFault::Fail), 1 => Just(MarkFault::FailAfterWrite)]
-}
-
-proptest! {
-    /// Whatever fails: every letter has one outcome, one that counts as put back is on the raw stream, and without a crash behind a put none
-    /// is there twice.
-    #[test]
-    fn every_letter_has_one_true_outcome(
-        places in prop::collection::vec((0_u8..3, 0_u8..4), 1..40),
-        wants_ids in any::<bool>(),
-        missing in 0_usize..4,
-        puts in prop::collection::vec(PutFault::any(), 0..20),
-        faults in prop::collection::vec(prop::collection::vec(any_mark_fault(), 0..10), 3),
-        reads in prop::collection::vec(prop_oneof![4 => Just(ReadFault::Ok), 1 => Just(ReadFault::Unavailable), 1 => (0_usize..4).prop_map(ReadFault::BreaksAfter)], 0..10),
-        batch in 1_usize..10,
-        redrive in 1_usize..30,
-        tick_ms in prop_oneof![Just(0_u64), 100_u64..500],
-    ) {
-        let objects = FakeObjects::with_listings_of(3);
-        let letters = store(&places, &objects);
-        let mut bench = Bench::over(objects);
-        bench.limits = LetterLimits { batch, redrive, objects_at_once: 2, ..bench.limits };
-        bench.system.tick = Duration::from_millis(tick_ms);
-        let is_timed_out = puts.contains(&PutFault::TimeoutAfterWrite);
-        bench.raw.script(puts);
-        for (call, script) in [MarkCall::Load, MarkCall::Claim, MarkCall::Release].into_iter().zip(faults) {
-            bench.marks.script(call, script);
-        }
-        bench.objects.script(reads);
-        let absent: Vec<LetterId> = (0..missing).map(|n| letter(&format!("absent{n}")).id).collect();
-        let ids: Vec<&LetterId> = letters.iter().map(|letter| &letter.id).chain(&absent).collect();
-        let base = if wants_ids { by_ids(&ids) } else { all() };
-
-        // Several redrives from the start, each to its end: what failed is tried again once claims have run out.
-        for round in 0..6 {
-            let (mut redriven, mut skipped, mut failed, mut not_found) = (0, 0, 0, Vec::new());
-            let before = bench.put_back().len();
-            let mut fields = base.clone();
-            for request in 0.. {
-                prop_assert!(request < 300, "the end is reached");
-                let Ok(outcome) = bench.redrive_within(10, false, &fields) else { continue };
-                redriven += outcome.redriven;
-                skipped += outcome.skipped;
-                failed += outcome.failed;
-                not_found.extend(outcome.not_found);
-                match outcome.next {
-                    Some(next) => fields.cursor = Some(next.to_text()),
-                    None => break,
-                }
-            }
-            prop_assert_eq!(redriven + skipped + failed, letters.len(), "round {}", round);
-            let expected = if wants_ids { absent.len() } else { 0 };
-            prop_assert_eq!(not_found.len(), expected);
-            prop_assert!(bench.put_back().len() - before >= redriven, "counted as put back but not there");
-            bench.system.inner.advance(Duration::from_secs(61));
-        }
-        let mut times: HashMap<String, usize> = HashMap::new();
-        bench.put_back().into_iter().for_each(|data| *times.entry(data).or_default() += 1);
-        prop_assert_eq!(times.len(), letters.len(), "once nothing fails any more, all are there");
-        prop_assert!(is_timed_out || times.values().all(|times| *times == 1), "{:?}", times);
-    }
 }

@@ -132,7 +132,9 @@ impl<'s> Scan<'s> {
                                 return Ok(Next::OutOfTime);
                             }
                             let key = part.key.clone();
-                            self.current = Some(self.reading.object(key, from_line).await?);
+                            let rest = self.reading.object(key, from_line).await?;
+                            self.effort.skipped_lines += rest.skipped_lines;
+                            self.current = Some(rest);
                         }
                     }
                 }
