@@ -118,3 +118,29 @@ async fn a_stream_without_a_raw_stream_takes_no_letters_back() {
     client.get(&format!("{stream}/dead-letters?cursor=x")).await.expect_problem(400);
     Client::of_another_owner().get(&format!("{stream}/dead-letters")).await.expect_problem(404);
 }
+
+#[tokio::test]
+async fn an_event_that_ingest_refuses_is_kept_unless_the_document_says_no() {
+    let client = Client::new();
+    let document = json!({"input": {"timestamp": "$.time"}});
+    let stream = client.create_stream("refused", &document).await;
+    let answer = client.post(&format!("{stream}/events"), &json!([event(1, json!(1)), {"n": 2}])).await.expect(207).json();
+    assert_eq!(answer["results"][1]["status"], "dead_letter");
+    let alone = client.post(&format!("{stream}/events"), &json!({"n": 3})).await.expect_problem(400);
+    assert_eq!(alone["dead_letter"], true);
+    let letters = poll(async || {
+        let page = client.get(&format!("{stream}/dead-letters?reason=timestamp")).await.expect(200).json();
+        let letters = page["values"].as_array().unwrap().clone();
+        if letters.len() == 2 { Ok(letters) } else { Err(page.to_string()) }
+    })
+    .await;
+    let mut kept: Vec<Value> = letters.iter().map(original).collect();
+    kept.sort_by_key(|event| event["n"].as_u64());
+    assert_eq!(kept, [json!({"n": 2}), json!({"n": 3})]);
+    assert!(letters.iter().all(|letter| letter["source"] == "ingest"), "{letters:?}");
+
+    let document = json!({"input": {"timestamp": "$.time", "on_invalid": "reject"}});
+    let stream = client.create_stream("rejected", &document).await;
+    let answer = client.post(&format!("{stream}/events"), &json!([event(1, json!(1)), {"n": 2}])).await.expect(207).json();
+    assert_eq!(answer["results"][1]["status"], "rejected");
+}

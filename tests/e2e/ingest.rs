@@ -35,7 +35,7 @@ async fn a_bad_event_is_named_and_its_neighbours_are_accepted() {
     let check = |results: &Value| {
         let results = results.as_array().unwrap();
         let fates: Vec<(&Value, &str)> = results.iter().map(|result| (&result["index"], result["status"].as_str().unwrap())).collect();
-        let expected = ["accepted", "rejected", "accepted", "rejected", "accepted"];
+        let expected = ["accepted", "dead_letter", "accepted", "dead_letter", "accepted"];
         let expected: Vec<(Value, &str)> = expected.iter().enumerate().map(|(index, fate)| (json!(index), *fate)).collect();
         assert_eq!(fates, expected.iter().map(|(index, fate)| (index, *fate)).collect::<Vec<_>>());
         for (index, what) in [(1, "a number"), (3, "an array")] {
@@ -58,7 +58,7 @@ async fn a_batch_without_a_good_event_is_refused() {
     let problem = client.post(&events, &json!([1, "two"])).await.expect_problem(400);
     let results = problem["results"].as_array().unwrap_or_else(|| panic!("no results in {problem}"));
     let fates: Vec<_> = results.iter().map(|result| [&result["index"], &result["status"], &result["errors"][0]["pointer"]]).collect();
-    assert_eq!(json!(fates), json!([[0, "rejected", "/0"], [1, "rejected", "/1"]]));
+    assert_eq!(json!(fates), json!([[0, "dead_letter", "/0"], [1, "dead_letter", "/1"]]));
     client.post(&events, &json!("text")).await.expect_problem(400);
 }
 

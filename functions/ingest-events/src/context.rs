@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use aws::dynamodb::Table;
+use aws::firehose::Firehose;
 use aws::host_system::HostSystem;
 use aws::kinesis::Kinesis;
 use axum::extract::FromRef;
+use domain::dead_letter::DeadLetters;
 use domain::environment::{BadEnvironment, Environment, process};
 use domain::publish::EventPublisher;
 use domain::store::StreamReader;
@@ -41,6 +43,8 @@ pub struct Context {
     pub streams: Arc<dyn StreamReader>,
     /// Takes events.
     pub publisher: Arc<dyn EventPublisher>,
+    /// Keeps events that are not valid.
+    pub dead_letters: Arc<dyn DeadLetters>,
     /// Verifies tokens.
     pub authenticator: Arc<Authenticator>,
     /// Clock, sleep, chance.
@@ -59,7 +63,8 @@ impl Context {
         let system: Arc<dyn System> = Arc::new(HostSystem);
         let authenticator = settings.trust.authenticator(table.clone(), system.clone()).await?;
         let streams = Arc::new(CachedStreams::new(table, system.clone()));
-        Ok(Self { streams, publisher: Arc::new(Kinesis::new(&config)), authenticator, system })
+        let dead_letters = Arc::new(Firehose::new(&config, system.clone()));
+        Ok(Self { streams, publisher: Arc::new(Kinesis::new(&config)), dead_letters, authenticator, system })
     }
 }
 

@@ -57,7 +57,9 @@ pub struct ResultOut {
 pub enum ResultStatus {
     /// Durable in Kinesis.
     Accepted,
-    /// Will never be accepted as it is.
+    /// Will never be accepted as it is, and is kept as a dead letter.
+    DeadLetter,
+    /// Will never be accepted as it is, and is not kept.
     Rejected,
     /// May be sent again.
     Retry,
@@ -88,6 +90,7 @@ pub fn respond(dialect: Dialect, record: &StreamRecord, batch: &Batch<'_>, outco
         metrics: vec![
             ("events.received", Unit::Count, tally.received()),
             ("events.accepted", Unit::Count, tally.accepted),
+            ("events.dead_lettered", Unit::Count, tally.dead_letter),
             ("events.rejected", Unit::Count, tally.rejected),
             ("events.retry", Unit::Count, tally.retry),
             ("body.size_bytes", Unit::Bytes, body_bytes),
@@ -97,7 +100,7 @@ pub fn respond(dialect: Dialect, record: &StreamRecord, batch: &Batch<'_>, outco
     response
 }
 
-/// All rejected, or all to be sent again.
+/// None is good: each has to be mended, or to be sent again.
 fn nothing_accepted(batch: &Batch<'_>, outcomes: &[Outcome], results: Vec<ResultOut>) -> Problem {
     let mut problem = match outcomes.iter().find_map(retry_reason) {
         Some(_) => retry_problem(outcomes),
@@ -116,6 +119,10 @@ fn rejected_problem(batch: &Batch<'_>, outcomes: &[Outcome]) -> Problem {
     match outcomes.first() {
         Some(Outcome::Rejected(fault @ EventFault::TooLarge { .. })) if batch.is_single => {
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, fault.to_string())
+        }
+        Some(Outcome::DeadLetter(fault)) if batch.is_single => {
+            let detail = format!("the event is not valid, and is kept as a dead letter: {fault}");
+            Problem::bad_request(detail).with_member("dead_letter", json!(true))
         }
         Some(Outcome::Rejected(fault)) if batch.is_single => Problem::bad_request(format!("the event is not valid: {fault}")),
         _ => Problem::bad_request("no event is valid"),
@@ -141,7 +148,7 @@ fn retry_problem(outcomes: &[Outcome]) -> Problem {
 fn retry_reason(outcome: &Outcome) -> Option<RetryReason> {
     match outcome {
         Outcome::Retry(reason) => Some(*reason),
-        Outcome::Accepted | Outcome::Rejected(_) => None,
+        Outcome::Accepted | Outcome::DeadLetter(_) | Outcome::Rejected(_) => None,
     }
 }
 
@@ -157,8 +164,10 @@ fn result_out(index: usize, outcome: &Outcome, is_single: bool) -> ResultOut {
             };
             (ResultStatus::Retry, vec![FieldError { pointer: place(String::new()), detail: detail.to_owned() }])
         }
-        Outcome::Rejected(fault) => {
-            (ResultStatus::Rejected, vec![FieldError { pointer: place(fault.pointer()), detail: fault.to_string() }])
+        Outcome::DeadLetter(fault) | Outcome::Rejected(fault) => {
+            let is_kept = matches!(outcome, Outcome::DeadLetter(_));
+            let status = if is_kept { ResultStatus::DeadLetter } else { ResultStatus::Rejected };
+            (status, vec![FieldError { pointer: place(fault.pointer()), detail: fault.to_string() }])
         }
     };
     ResultOut { index, status, errors }

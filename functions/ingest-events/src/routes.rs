@@ -4,13 +4,14 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::post;
-use domain::ingest::{self, BodyFault};
+use domain::ingest::{self, BodyFault, Door};
 use domain::lifecycle::Status;
 use domain::limits::RETRY_AFTER_STACK;
+use domain::publish::Deadline;
 use domain::record::StreamRecord;
 use http::StatusCode;
 use http_edge::stream::no_such_stream;
-use http_edge::{AuthorizedStream, EventBody, FunctionName, InvocationDeadline, Problem, ProblemBody};
+use http_edge::{AuthorizedStream, EventBody, FunctionName, InvocationDeadline, Problem, ProblemBody, RequestId};
 
 use crate::context::Context;
 use crate::results::{Dialect, EventsOut, IngestOut, respond};
@@ -59,9 +60,10 @@ pub async fn post_events(
     State(context): State<Context>,
     AuthorizedStream(record): AuthorizedStream,
     InvocationDeadline(deadline): InvocationDeadline,
+    RequestId(request_id): RequestId,
     body: EventBody,
 ) -> Result<Response, Problem> {
-    ingest(&context, &record, deadline, body, Dialect::Okdata).await
+    ingest(&context, &record, (&request_id, deadline), body, Dialect::Okdata).await
 }
 
 /// Sends events to the newest `ACTIVE` version of a stream, or else to the newest.
@@ -96,9 +98,10 @@ pub async fn post_ingest(
     State(context): State<Context>,
     AuthorizedStream(record): AuthorizedStream,
     InvocationDeadline(deadline): InvocationDeadline,
+    RequestId(request_id): RequestId,
     body: EventBody,
 ) -> Result<Response, Problem> {
-    ingest(&context, &record, deadline, body, Dialect::Moose).await
+    ingest(&context, &record, (&request_id, deadline), body, Dialect::Moose).await
 }
 
 /// Sends events to a version of a stream, as `/ingest/{id}` does to the newest `ACTIVE` one.
@@ -122,15 +125,16 @@ pub async fn post_ingest_version(
     context: State<Context>,
     stream: AuthorizedStream,
     deadline: InvocationDeadline,
+    request_id: RequestId,
     body: EventBody,
 ) -> Result<Response, Problem> {
-    post_ingest(context, stream, deadline, body).await
+    post_ingest(context, stream, deadline, request_id, body).await
 }
 
 async fn ingest(
     context: &Context,
     record: &StreamRecord,
-    deadline: domain::publish::Deadline,
+    (request_id, deadline): (&str, Deadline),
     body: EventBody,
     dialect: Dialect,
 ) -> Result<Response, Problem> {
@@ -139,8 +143,15 @@ async fn ingest(
     check_status(record)?;
     let batch = ingest::split(&body, input.format).map_err(body_problem)?;
     let within_budget = deadline.within_budget(context.system.now());
-    let entrance = record.entrance();
-    let outcomes = ingest::accept(&batch, input, entrance, context.publisher.as_ref(), context.system.as_ref(), within_budget).await;
+    let door = Door {
+        record,
+        publisher: context.publisher.as_ref(),
+        dead_letters: context.dead_letters.as_ref(),
+        system: context.system.as_ref(),
+        deadline: within_budget,
+        request_id,
+    };
+    let outcomes = door.accept(&batch).await;
     Ok(respond(dialect, record, &batch, &outcomes, body.len()))
 }
 

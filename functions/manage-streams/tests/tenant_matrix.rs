@@ -11,8 +11,8 @@ use domain::access::Scope;
 use domain::api_key::ApiKey;
 use domain::fake_objects::{FakeObjects, with_s3_sink};
 use domain::fakes::{
-    FakeApiKeys, FakeMarks, FakePublisher, FakeRawStreams, FakeStacks, FakeStore, FakeSystem, active_stream, api_key, block_on,
-    dead_letter, resource,
+    FakeApiKeys, FakeDeadLetters, FakeMarks, FakePublisher, FakeRawStreams, FakeStacks, FakeStore, FakeSystem, active_stream, api_key,
+    block_on, dead_letter, resource,
 };
 use domain::history::HistoryLimits;
 use domain::letters::LetterLimits;
@@ -230,6 +230,7 @@ impl Bench {
         let ingest_events = ingest_events::routes::app(ingest_events::context::Context {
             streams: store.clone(),
             publisher,
+            dead_letters: Arc::new(FakeDeadLetters::default()),
             authenticator: authenticator.clone(),
             system: system.clone(),
         });

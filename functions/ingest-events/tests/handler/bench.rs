@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use domain::access::Scope;
-use domain::fakes::{FakeApiKeys, FakePublisher, FakeStore, FakeSystem, FakeVerificationKeys, PutFault, active_stream};
+use domain::fakes::{FakeApiKeys, FakeDeadLetters, FakePublisher, FakeStore, FakeSystem, FakeVerificationKeys, PutFault, active_stream};
 use domain::lifecycle::Status;
 use domain::record::StreamRecord;
 use domain::stream_cache::CachedStreams;
@@ -33,6 +33,7 @@ pub(crate) struct Bench {
     pub(crate) keys: Arc<FakeVerificationKeys>,
     pub(crate) store: Arc<FakeStore>,
     pub(crate) publisher: Arc<FakePublisher>,
+    pub(crate) letters: Arc<FakeDeadLetters>,
     pub(crate) system: Arc<FakeSystem>,
     router: Router,
 }
@@ -50,14 +51,16 @@ impl Bench {
         let store = Arc::new(FakeStore::default());
         store.insert(active_stream("refuse-trucks", "1", "waste"));
         let publisher = Arc::new(FakePublisher::with_script(script));
+        let letters = Arc::new(FakeDeadLetters::default());
         let system = Arc::new(FakeSystem::new());
         let context = Context {
             streams: Arc::new(CachedStreams::new(store.clone(), system.clone())),
             publisher: publisher.clone(),
+            dead_letters: letters.clone(),
             authenticator: Arc::new(Authenticator::new(issuer.trust(keys.clone(), Arc::new(FakeApiKeys::default())), system.clone())),
             system: system.clone(),
         };
-        Self { issuer, keys, store, publisher, system, router: routes::app(context) }
+        Self { issuer, keys, store, publisher, letters, system, router: routes::app(context) }
     }
 
     /// The recorded event of a `POST` with a token that may send events.

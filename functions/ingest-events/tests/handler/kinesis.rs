@@ -157,7 +157,7 @@ async fn a_partly_throttled_batch_is_no_success_on_ingest() {
 }
 
 #[tokio::test]
-async fn a_rejected_event_beside_a_throttled_one_keeps_its_reason() {
+async fn a_bad_event_beside_a_throttled_one_keeps_its_reason() {
     let bench = Bench::with_script(every_time(PutFault::Throttle));
     let batch = format!("[{TRUCK},{{}}]");
     assert_snapshot!(shown(&bench.post(INGEST, &batch).await), @r#"
@@ -169,7 +169,7 @@ async fn a_rejected_event_beside_a_throttled_one_keeps_its_reason() {
     request_id: [request id]
     results:
       {"errors":[{"detail":"kinesis takes no more just now","pointer":"/0"}],"index":0,"status":"retry"}
-      {"errors":[{"detail":"field $.time is missing; expected an RFC 3339 time","pointer":"/1/time"}],"index":1,"status":"rejected"}
+      {"errors":[{"detail":"field $.time is missing; expected an RFC 3339 time","pointer":"/1/time"}],"index":1,"status":"dead_letter"}
     status: 429
     title: "Too Many Requests"
     type: "urn:millrace:problem:too-many-requests"
@@ -185,7 +185,7 @@ async fn nothing_accepted_and_something_to_retry_is_never_207() {
             assert_eq!(answer.status, status, "{path} {fault:?}");
             assert_eq!(answer.headers["retry-after"], "1", "{path} {fault:?}");
             let fate = |index: usize| answer.body["results"][index]["status"].clone();
-            assert_eq!([fate(0), fate(1)], ["rejected", "retry"], "{path} {fault:?}");
+            assert_eq!([fate(0), fate(1)], ["dead_letter", "retry"], "{path} {fault:?}");
             assert_eq!(answer.body.get("errors"), None, "{path} {fault:?}");
         }
     }

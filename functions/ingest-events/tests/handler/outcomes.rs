@@ -1,7 +1,10 @@
 //! What a client reads about its events, in both dialects.
 
+use domain::fakes::active_stream;
+use domain::input::OnInvalid;
 use domain::limits::{DEFAULT_MAX_EVENT_BYTES, MAX_EVENTS_PER_REQUEST, MAX_RECORDS_PER_PUT};
 use insta::assert_snapshot;
+use serde_json::json;
 
 use crate::bench::{Bench, EVENTS, INGEST, INGEST_VERSION, RAW_STREAM, ROUTES, TRUCK, batch_of, event_of, shown};
 
@@ -115,7 +118,7 @@ async fn events_keep_their_own_bytes() {
 }
 
 #[tokio::test]
-async fn a_bad_event_in_a_batch_is_rejected_by_index_and_its_neighbours_are_accepted() {
+async fn a_bad_event_in_a_batch_is_named_by_index_and_its_neighbours_are_accepted() {
     let bench = Bench::new();
     let batch = format!(r#"[{TRUCK},{NO_TIME},{BAD_TIME},7,{TRUCK}]"#);
     assert_snapshot!(shown(&bench.post(EVENTS, &batch).await), @r#"
@@ -124,12 +127,29 @@ async fn a_bad_event_in_a_batch_is_rejected_by_index_and_its_neighbours_are_acce
 
     results:
       {"index":0,"status":"accepted"}
-      {"errors":[{"detail":"field $.time is missing; expected an RFC 3339 time","pointer":"/1/time"}],"index":1,"status":"rejected"}
-      {"errors":[{"detail":"field $.time is not an RFC 3339 time","pointer":"/2/time"}],"index":2,"status":"rejected"}
-      {"errors":[{"detail":"expected a JSON object, got a number","pointer":"/3"}],"index":3,"status":"rejected"}
+      {"errors":[{"detail":"field $.time is missing; expected an RFC 3339 time","pointer":"/1/time"}],"index":1,"status":"dead_letter"}
+      {"errors":[{"detail":"field $.time is not an RFC 3339 time","pointer":"/2/time"}],"index":2,"status":"dead_letter"}
+      {"errors":[{"detail":"expected a JSON object, got a number","pointer":"/3"}],"index":3,"status":"dead_letter"}
       {"index":4,"status":"accepted"}
     "#);
     assert_eq!(bench.stored(RAW_STREAM), [TRUCK, TRUCK]);
+    let letters = bench.letters.stored("mr-test-dead-letters-refuse-trucks-1");
+    let kept: Vec<(&str, &str)> = letters.iter().map(|letter| (letter.source.as_str(), letter.reason.code.as_str())).collect();
+    assert_eq!(kept, [("ingest", "timestamp"), ("ingest", "timestamp"), ("ingest", "not_an_object")]);
+    assert!(letters.iter().all(|letter| !letter.request_id.is_empty()));
+}
+
+#[tokio::test]
+async fn a_document_can_have_bad_events_refused_and_not_kept() {
+    let bench = Bench::new();
+    let mut record = active_stream("refuse-trucks", "1", "waste");
+    record.document.input.on_invalid = OnInvalid::Reject;
+    bench.store.insert(record);
+    let answer = bench.post(EVENTS, &format!("[{TRUCK},{NO_TIME}]")).await;
+    assert_eq!((answer.status, &answer.body["results"][1]["status"]), (207, &json!("rejected")));
+    let alone = bench.post(EVENTS, NO_TIME).await;
+    assert_eq!((alone.status, alone.body.get("dead_letter")), (400, None));
+    assert!(bench.letters.stored("mr-test-dead-letters-refuse-trucks-1").is_empty());
 }
 
 #[tokio::test]
@@ -141,7 +161,7 @@ async fn a_mixed_batch_is_no_success_on_ingest() {
     content-type: application/json
 
     results:
-      {"errors":[{"detail":"field $.time is missing; expected an RFC 3339 time","pointer":"/0/time"}],"index":0,"status":"rejected"}
+      {"errors":[{"detail":"field $.time is missing; expected an RFC 3339 time","pointer":"/0/time"}],"index":0,"status":"dead_letter"}
       {"index":1,"status":"accepted"}
     success: false
     "#);
@@ -161,8 +181,8 @@ async fn a_batch_without_a_valid_event_is_a_bad_request_with_results() {
     detail: "no event is valid"
     request_id: [request id]
     results:
-      {"errors":[{"detail":"expected a JSON object, got null","pointer":"/0"}],"index":0,"status":"rejected"}
-      {"errors":[{"detail":"field $.time is not an RFC 3339 time","pointer":"/1/time"}],"index":1,"status":"rejected"}
+      {"errors":[{"detail":"expected a JSON object, got null","pointer":"/0"}],"index":0,"status":"dead_letter"}
+      {"errors":[{"detail":"field $.time is not an RFC 3339 time","pointer":"/1/time"}],"index":1,"status":"dead_letter"}
     status: 400
     title: "Bad Request"
     type: "urn:millrace:problem:bad-request"
@@ -181,7 +201,8 @@ async fn one_invalid_event_alone_is_a_bad_request_with_errors() {
     400
     content-type: application/problem+json
 
-    detail: "the event is not valid: field $.time is missing; expected an RFC 3339 time"
+    dead_letter: true
+    detail: "the event is not valid, and is kept as a dead letter: field $.time is missing; expected an RFC 3339 time"
     errors:
       {"detail":"field $.time is missing; expected an RFC 3339 time","pointer":"/time"}
     request_id: [request id]
@@ -202,7 +223,8 @@ async fn a_value_that_is_no_object_is_a_bad_request() {
     400
     content-type: application/problem+json
 
-    detail: "the event is not valid: expected a JSON object, got a number"
+    dead_letter: true
+    detail: "the event is not valid, and is kept as a dead letter: expected a JSON object, got a number"
     errors:
       {"detail":"expected a JSON object, got a number","pointer":""}
     request_id: [request id]
@@ -217,7 +239,7 @@ async fn a_value_that_is_no_object_is_a_bad_request() {
 }
 
 #[tokio::test]
-async fn json_that_not_every_reader_takes_is_rejected() {
+async fn json_that_not_every_reader_takes_is_not_accepted() {
     let bench = Bench::new();
     let deep = format!(r#"{{"time":"2018-02-07T01:26:13Z","a":{}{}}}"#, "[".repeat(64), "]".repeat(64));
     let lone_surrogate = r#"{"time":"2018-02-07T01:26:13Z","a":"\ud83d"}"#;
@@ -228,8 +250,8 @@ async fn json_that_not_every_reader_takes_is_rejected() {
     detail: "no event is valid"
     request_id: [request id]
     results:
-      {"errors":[{"detail":"nested deeper than 64 levels","pointer":"/0"}],"index":0,"status":"rejected"}
-      {"errors":[{"detail":"has an unpaired surrogate escape in a string","pointer":"/1"}],"index":1,"status":"rejected"}
+      {"errors":[{"detail":"nested deeper than 64 levels","pointer":"/0"}],"index":0,"status":"dead_letter"}
+      {"errors":[{"detail":"has an unpaired surrogate escape in a string","pointer":"/1"}],"index":1,"status":"dead_letter"}
     status: 400
     title: "Bad Request"
     type: "urn:millrace:problem:bad-request"

@@ -37,9 +37,9 @@ async fn a_bad_event_harms_no_other() {
 
     results:
       {"index":0,"status":"accepted"}
-      {"errors":[{"detail":"expected a JSON object, got a number","pointer":"/1"}],"index":1,"status":"rejected"}
-      {"errors":[{"detail":"has an unpaired surrogate escape in a string","pointer":"/2"}],"index":2,"status":"rejected"}
-      {"errors":[{"detail":"field $.time is missing; expected an RFC 3339 time","pointer":"/3/time"}],"index":3,"status":"rejected"}
+      {"errors":[{"detail":"expected a JSON object, got a number","pointer":"/1"}],"index":1,"status":"dead_letter"}
+      {"errors":[{"detail":"has an unpaired surrogate escape in a string","pointer":"/2"}],"index":2,"status":"dead_letter"}
+      {"errors":[{"detail":"field $.time is missing; expected an RFC 3339 time","pointer":"/3/time"}],"index":3,"status":"dead_letter"}
       {"index":4,"status":"accepted"}
     "#);
     assert_eq!(bench.stored(PROCESSED_STREAM), [format!("{TRUCK}\n"), format!("{TRUCK}\n")]);

@@ -28,7 +28,11 @@ fn shard(made: &[Made], bench: &Bench) -> Vec<ShardRecord> {
     let record = |(n, made): (usize, &Made)| ShardRecord {
         sequence_number: format!("4959{n:06}"),
         partition_key: format!("key-{}", made.key),
-        data: if made.is_poison { format!("poison {n}").into_bytes() } else { json!({"n": n}).to_string().into_bytes() },
+        data: if made.is_poison {
+            format!("poison {n}").into_bytes()
+        } else {
+            json!({"n": n, "time": "2018-02-07T01:26:13Z"}).to_string().into_bytes()
+        },
         arrived_at: bench.system.now(),
     };
     made.iter().enumerate().map(record).collect()
@@ -154,7 +158,7 @@ proptest! {
         let shard: Vec<ShardRecord> = ids.iter().enumerate().map(|(n, id)| ShardRecord {
             sequence_number: format!("4959{n:06}"),
             partition_key: id.to_string(),
-            data: json!({"id": id, "n": n}).to_string().into_bytes(),
+            data: json!({"id": id, "n": n, "time": "2018-02-07T01:26:13Z"}).to_string().into_bytes(),
             arrived_at: bench.system.now(),
         }).collect();
         tokio::runtime::Builder::new_current_thread().build().unwrap()

@@ -1,6 +1,7 @@
 //! The way of an event from a request's body to its stream.
 
 mod body;
+mod door;
 
 use std::borrow::Cow;
 
@@ -11,11 +12,10 @@ use time::format_description::well_known::Rfc3339;
 use crate::field_path::FieldPath;
 use crate::input::{Input, TimestampFormat};
 use crate::json_text;
-use crate::outcome::{EventFault, Outcome, Tally};
-use crate::publish::{Deadline, EventPublisher, Record, put_all};
-use crate::system::System;
+use crate::outcome::EventFault;
 
 pub use body::{Batch, BodyFault, Event, split};
+pub use door::Door;
 
 /// Where a stream takes its events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,62 +110,42 @@ pub fn event_time(field: &RawValue, format: TimestampFormat) -> Option<OffsetDat
     }
 }
 
-/// Checks every event and puts the good ones on their stream; a bad one harms no other.
-///
-/// Returns one outcome an event, in order.
-pub async fn accept(
-    batch: &Batch<'_>,
-    input: &Input,
-    entrance: Entrance<'_>,
-    publisher: &dyn EventPublisher,
-    system: &dyn System,
-    deadline: Deadline,
-) -> Vec<Outcome> {
-    let checks: Vec<Result<(), EventFault>> = batch.events.iter().map(|event| check_event(*event, input)).collect();
-    let good = || batch.events.iter().zip(&checks).filter(|(_, check)| check.is_ok()).map(|(event, _)| *event);
-    let data: Vec<Cow<'_, [u8]>> = good().map(|event| entrance.data(event)).collect();
-    let keys: Vec<String> = data.iter().map(|_| format!("{:016x}", system.random())).collect();
-    let records: Vec<Record<'_>> = data.iter().zip(&keys).map(|(data, key)| Record { data, partition_key: key }).collect();
-    let mut results = put_all(publisher, system, deadline, entrance.stream(), &records).await.into_iter();
-    let outcomes: Vec<Outcome> = checks
-        .into_iter()
-        .map(|check| match check {
-            Err(fault) => Outcome::Rejected(fault),
-            Ok(()) => match results.next() {
-                Some(Ok(())) => Outcome::Accepted,
-                Some(Err(reason)) => Outcome::Retry(reason),
-                // One result a record is the publisher's contract; without one the event cannot be called accepted.
-                None => Outcome::Retry(crate::outcome::RetryReason::Unavailable),
-            },
-        })
-        .collect();
-    assert_eq!(Tally::of(&outcomes).received(), batch.events.len(), "every event has one outcome");
-    outcomes
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fakes::{
         FakeDeadLetters, FakeGates, FakePublisher, FakeSystem, PutFault, active_stream, active_stream_without_raw, block_on,
     };
-    use crate::input::Format;
+    use crate::input::{Format, OnInvalid};
     use crate::json_text::TextFault;
-    use crate::outcome::RetryReason;
-    use crate::process::{Pipeline, RawRecord};
+    use crate::outcome::{Outcome, RetryReason};
+    use crate::process::{Pipeline, RawRecord, Route};
+    use crate::publish::Deadline;
+    use crate::record::StreamRecord;
+    use crate::system::System;
     use proptest::prelude::*;
 
     fn timed(format: TimestampFormat) -> Input {
         Input { timestamp: Some("$.time".parse().unwrap()), timestamp_format: format, ..Input::default() }
     }
 
-    fn accept_text(body: &str, input: &Input, publisher: &FakePublisher) -> Vec<Outcome> {
-        accept_at(Entrance::Raw("raw"), body, input, publisher)
+    /// A stream that takes such events, and keeps none that is bad.
+    fn stream(input: &Input, has_raw: bool) -> StreamRecord {
+        let make = if has_raw { active_stream } else { active_stream_without_raw };
+        let mut record = make("refuse-trucks", "1", "waste");
+        record.document.input = Input { on_invalid: OnInvalid::Reject, ..input.clone() };
+        record
     }
 
-    fn accept_at(entrance: Entrance<'_>, body: &str, input: &Input, publisher: &FakePublisher) -> Vec<Outcome> {
+    fn accept(record: &StreamRecord, body: &[u8], publisher: &FakePublisher, letters: &FakeDeadLetters) -> Vec<Outcome> {
         let system = FakeSystem::new();
-        block_on(accept(&split(body.as_bytes(), Format::Json).unwrap(), input, entrance, publisher, &system, deadline(&system)))
+        let deadline = deadline(&system);
+        let door = Door { record, publisher, dead_letters: letters, system: &system, deadline, request_id: "request-1" };
+        block_on(door.accept(&split(body, record.document.input.format).unwrap()))
+    }
+
+    fn accept_text(body: &str, input: &Input, publisher: &FakePublisher) -> Vec<Outcome> {
+        accept(&stream(input, true), body.as_bytes(), publisher, &FakeDeadLetters::default())
     }
 
     fn deadline(system: &FakeSystem) -> Deadline {
@@ -180,7 +160,7 @@ mod tests {
         let gates = FakeGates::default();
         let gatekeeper = gates.keeper();
         let pipeline = Pipeline { processors: None, gatekeeper, publisher: &publisher, dead_letters: letters, system: &system };
-        let route = active_stream("refuse-trucks", "1", "waste").route();
+        let route = Route { timestamp: None, ..active_stream("refuse-trucks", "1", "waste").route() };
         let report = block_on(pipeline.process_batch(&route, &records, "request-1", deadline(&system)));
         assert_eq!(report.resume_at, None);
         publisher.stored(&route.processed_stream).into_iter().map(|(data, _)| data).collect()
@@ -207,13 +187,35 @@ mod tests {
     }
 
     #[test]
+    fn a_bad_event_becomes_a_dead_letter_when_the_document_says_so() {
+        let (publisher, letters) = (FakePublisher::default(), FakeDeadLetters::failing(1));
+        let mut record = stream(&Input { max_event_bytes: 20, ..timed(TimestampFormat::Rfc3339) }, true);
+        record.document.input.on_invalid = OnInvalid::DeadLetter;
+        let body = br#"[{"time":"soon"}, 5, {"time":"2026-01-01T00:00:00Z"}]"#;
+        let bad = || EventFault::NotAnObject("a number");
+        let outcomes = accept(&record, body, &publisher, &letters);
+        assert!(
+            matches!(outcomes[..], [Outcome::Retry(_), Outcome::Retry(_), Outcome::Rejected(EventFault::TooLarge { .. })]),
+            "{outcomes:?}"
+        );
+        let outcomes = accept(&record, body, &publisher, &letters);
+        assert!(
+            matches!(&outcomes[..2], [Outcome::DeadLetter(EventFault::Timestamp { .. }), second] if *second == Outcome::DeadLetter(bad()))
+        );
+        let kept = letters.stored(&record.resources.dead_letter_stream);
+        assert_eq!(
+            (kept.len(), kept[1].source.as_str(), kept[1].reason.code.as_str(), kept[1].original_base64.as_str()),
+            (2, "ingest", "not_an_object", "NQ==")
+        );
+        assert_eq!((kept[0].stream.as_str(), kept[0].request_id.as_str()), ("refuse-trucks/1", "request-1"));
+        assert_ne!(kept[0].id, kept[1].id);
+    }
+
+    #[test]
     fn a_document_is_put_as_it_came_up_to_the_limit() {
-        let (publisher, system) = (FakePublisher::default(), FakeSystem::new());
-        let input = Input { format: Format::Xml, max_event_bytes: 6, ..Input::default() };
-        let outcomes = |body: &[u8]| {
-            let batch = split(body, Format::Xml).unwrap();
-            block_on(accept(&batch, &input, Entrance::Raw("raw"), &publisher, &system, deadline(&system)))
-        };
+        let publisher = FakePublisher::default();
+        let record = stream(&Input { format: Format::Xml, max_event_bytes: 6, ..Input::default() }, true);
+        let outcomes = |body: &[u8]| accept(&record, body, &publisher, &FakeDeadLetters::default());
         assert_eq!(outcomes(b" <a/>\n"), [Outcome::Accepted]);
         assert_eq!(outcomes(b" <a/> \n"), [Outcome::Rejected(EventFault::TooLarge { limit: 6, got: 7 })]);
         assert_eq!(publisher.calls(), [[" <a/>\n"]]);
@@ -230,10 +232,11 @@ mod tests {
     #[test]
     fn the_size_limit_is_that_of_the_events_own_bytes_at_every_entrance() {
         let input = Input { max_event_bytes: 9, ..Input::default() };
-        for entrance in [Entrance::Raw("raw"), Entrance::Processed("processed")] {
-            let outcomes = accept_at(entrance, r#"[{ "a": 12}, {"a":12 }, {"a":123}]"#, &input, &FakePublisher::default());
+        for has_raw in [true, false] {
+            let body = br#"[{ "a": 12}, {"a":12 }, {"a":123}]"#;
+            let outcomes = accept(&stream(&input, has_raw), body, &FakePublisher::default(), &FakeDeadLetters::default());
             let too_large = Outcome::Rejected(EventFault::TooLarge { limit: 9, got: 10 });
-            assert_eq!(outcomes, [too_large.clone(), Outcome::Accepted, Outcome::Accepted], "{entrance:?}");
+            assert_eq!(outcomes, [too_large.clone(), Outcome::Accepted, Outcome::Accepted], "{has_raw}");
         }
     }
 
@@ -277,11 +280,11 @@ mod tests {
             let publisher = FakePublisher::with_script(script);
             let outcomes = accept_text(&format!("[{}]", events.join(",")), &Input::default(), &publisher);
             prop_assert_eq!(outcomes.len(), events.len());
-            let stored: std::collections::HashSet<String> = publisher.stored("raw").into_iter().map(|(data, _)| data).collect();
+            let stored: std::collections::HashSet<String> = publisher.stored("dp.green.refuse-trucks.raw.1.json").into_iter().map(|(data, _)| data).collect();
             for (index, outcome) in outcomes.iter().enumerate() {
                 match outcome {
                     Outcome::Accepted => prop_assert!(stored.contains(&events[index])),
-                    Outcome::Rejected(_) => prop_assert!(!kinds[index]),
+                    Outcome::Rejected(_) | Outcome::DeadLetter(_) => prop_assert!(!kinds[index]),
                     // After a time-out the event may be stored all the same.
                     Outcome::Retry(RetryReason::TimedOut) => prop_assert!(kinds[index]),
                     Outcome::Retry(_) => prop_assert!(kinds[index]),
@@ -303,11 +306,11 @@ mod tests {
         ) {
             let body = format!("[{}]", events.join(","));
             let (by_raw, direct) = (FakePublisher::default(), FakePublisher::default());
-            let accepted = accept_at(Entrance::Raw("raw"), &body, &Input::default(), &by_raw);
-            prop_assert_eq!(accept_at(Entrance::Processed("processed"), &body, &Input::default(), &direct), accepted);
             let letters = FakeDeadLetters::default();
+            let accepted = accept(&stream(&Input::default(), true), body.as_bytes(), &by_raw, &letters);
+            prop_assert_eq!(accept(&stream(&Input::default(), false), body.as_bytes(), &direct, &letters), accepted);
             let data = |publisher: &FakePublisher, stream| publisher.stored(stream).into_iter().map(|(data, _)| data).collect::<Vec<_>>();
-            prop_assert_eq!(data(&direct, "processed"), processed(&data(&by_raw, "raw"), &letters));
+            prop_assert_eq!(data(&direct, "dp.green.refuse-trucks.processed.1.json"), processed(&data(&by_raw, "dp.green.refuse-trucks.raw.1.json"), &letters));
             prop_assert!(letters.stored(&active_stream("refuse-trucks", "1", "waste").route().dead_letter_stream).is_empty());
         }
 

@@ -9,7 +9,9 @@ use crate::json_text::TextFault;
 pub enum Outcome {
     /// Durable in Kinesis.
     Accepted,
-    /// Will never be accepted as it is.
+    /// Will never be accepted as it is, and is kept as a dead letter.
+    DeadLetter(EventFault),
+    /// Will never be accepted as it is, and is not kept.
     Rejected(EventFault),
     /// Not accepted now; the same event may be sent again.
     Retry(RetryReason),
@@ -53,6 +55,16 @@ fn timestamp_message(path: &FieldPath, format: TimestampFormat, missing: bool) -
 }
 
 impl EventFault {
+    /// Names the kind of fault, for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            EventFault::NotAnObject(_) => "not_an_object",
+            EventFault::TooLarge { .. } => "too_large",
+            EventFault::Text(_) => "unreadable",
+            EventFault::Timestamp { .. } => "timestamp",
+        }
+    }
+
     /// The RFC 6901 pointer, within the event, to what is wrong.
     pub fn pointer(&self) -> String {
         match self {
@@ -78,6 +90,8 @@ pub enum RetryReason {
 pub struct Tally {
     /// Durable.
     pub accepted: usize,
+    /// Kept as dead letters.
+    pub dead_letter: usize,
     /// Refused for good.
     pub rejected: usize,
     /// To be sent again.
@@ -91,6 +105,7 @@ impl Tally {
         for outcome in outcomes {
             match outcome {
                 Outcome::Accepted => tally.accepted += 1,
+                Outcome::DeadLetter(_) => tally.dead_letter += 1,
                 Outcome::Rejected(_) => tally.rejected += 1,
                 Outcome::Retry(_) => tally.retry += 1,
             }
@@ -100,6 +115,6 @@ impl Tally {
 
     /// All events: none may be missing.
     pub fn received(&self) -> usize {
-        self.accepted + self.rejected + self.retry
+        self.accepted + self.dead_letter + self.rejected + self.retry
     }
 }

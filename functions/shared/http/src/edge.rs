@@ -50,6 +50,18 @@ impl<S: Send + Sync> FromRequestParts<S> for InvocationDeadline {
     }
 }
 
+/// What names the request, in its answer, its log line and whatever it leaves behind.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for RequestId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| Problem::internal("request without an id"))
+    }
+}
+
 #[derive(Clone)]
 struct Edge {
     function: FunctionName,
@@ -121,6 +133,7 @@ async fn around(State(edge): State<Edge>, mut request: Request, next: Next) -> R
     let invocation_id = context.map(|context| context.request_id.clone()).unwrap_or_default();
     let invocation_end = context.and_then(invocation_end).unwrap_or(started + DEFAULT_TIMEOUT);
     request.extensions_mut().insert(InvocationDeadline(Deadline::before_invocation_end(invocation_end)));
+    request.extensions_mut().insert(RequestId(request_id.clone()));
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
 

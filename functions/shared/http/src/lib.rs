@@ -24,7 +24,7 @@ pub mod trust;
 
 pub use authenticate::{Authenticator, ExternalIssuer, Trust};
 pub use body::{DocumentBody, EventBody};
-pub use edge::{InvocationDeadline, Measures, serve};
+pub use edge::{InvocationDeadline, Measures, RequestId, serve};
 pub use fields::Fields;
 pub use owner::ActingOwner;
 pub use problem::{Problem, ProblemBody};

@@ -70,6 +70,21 @@ fn a_poison_record_becomes_a_dead_letter_and_blocks_nothing() {
 }
 
 #[test]
+fn an_event_without_the_time_by_which_sinks_partition_goes_no_further() {
+    let (publisher, letters, system, gates) =
+        (FakePublisher::default(), FakeDeadLetters::default(), FakeSystem::new(), FakeGates::default());
+    let timestamp = Some(EventTime { path: "$.time".parse().unwrap(), format: TimestampFormat::Rfc3339 });
+    let record = |data, sequence_number| RawRecord { data, partition_key: "key", sequence_number, arrived_at: ARRIVED };
+    let records = [record(br#"{"time":"2026-01-01T00:00:00Z"}"#, "1"), record(b"{}", "2")];
+    let pipeline =
+        Pipeline { processors: None, gatekeeper: gates.keeper(), publisher: &publisher, dead_letters: &letters, system: &system };
+    let deadline = Deadline::before_invocation_end(system.now() + Duration::from_secs(30));
+    let report = block_on(pipeline.process_batch(&Route { timestamp, ..route() }, &records, "request-1", deadline));
+    assert_eq!(fates(&report), (2, 1, 1, None));
+    assert_eq!(letters.stored("dead")[0].reason.code, "timestamp");
+}
+
+#[test]
 fn a_transient_fault_reports_the_first_record_that_must_come_again() {
     let publisher = FakePublisher::with_script(vec![
         PutFault::PartialFailure(vec![1]),

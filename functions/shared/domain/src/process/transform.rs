@@ -27,7 +27,7 @@ pub fn transform_guarded(
 }
 
 fn transform(data: &[u8], processors: Option<&dyn Processors>, route: &Route, counts: &mut [ProcessorCounters]) -> Passage<Vec<u8>> {
-    let Some(processors) = processors else { return Passage::straight(line_of(data)) };
+    let Some(processors) = processors else { return Passage::straight(line_of(data, route)) };
     let Passage { gates, branches } = processors.run(data, counts);
     let finish = |branch: Branch<Left>| Branch { gate: branch.gate, end: branch.end.and_then(|left| record_of(left, data, route)) };
     Passage { gates, branches: branches.into_iter().map(finish).collect() }
@@ -36,7 +36,7 @@ fn transform(data: &[u8], processors: Option<&dyn Processors>, route: &Route, co
 /// An event as the processors left it must still be one that sinks can take.
 fn record_of(left: Left, data: &[u8], route: &Route) -> Result<Vec<u8>, Failure> {
     match left {
-        Left::Unchanged => line_of(data),
+        Left::Unchanged => line_of(data, route),
         Left::Cbor(record) => fitting(record),
         Left::Json(event) => {
             let after = |fault: &dyn std::fmt::Display| format!("after the processors: {fault}");
@@ -66,9 +66,13 @@ pub fn json_event(data: &[u8]) -> Result<&str, Failure> {
     Ok(value.get())
 }
 
-/// One JSON object, compact, and a newline.
-fn line_of(data: &[u8]) -> Result<Vec<u8>, Failure> {
-    fitting(json_text::line(json_event(data)?))
+/// One JSON object, compact, and a newline. Ingest has looked for its time, but not everything on a raw stream came through ingest.
+fn line_of(data: &[u8], route: &Route) -> Result<Vec<u8>, Failure> {
+    let event = json_event(data)?;
+    if let Some(EventTime { path, format }) = &route.timestamp {
+        check_timestamp(event, path, *format).map_err(|fault| Failure::new("timestamp", fault.to_string()))?;
+    }
+    fitting(json_text::line(event))
 }
 
 fn fitting(record: Vec<u8>) -> Result<Vec<u8>, Failure> {
