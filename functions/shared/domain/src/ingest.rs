@@ -209,6 +209,9 @@ mod tests {
         );
         assert_eq!((kept[0].stream.as_str(), kept[0].request_id.as_str()), ("refuse-trucks/1", "request-1"));
         assert_ne!(kept[0].id, kept[1].id);
+        // No letter can hold it.
+        let huge = format!("[{:?}]", "x".repeat(crate::limits::MAX_EVENT_BYTES as usize));
+        assert_eq!(accept(&record, huge.as_bytes(), &publisher, &letters), [Outcome::Rejected(EventFault::NotAnObject("a string"))]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::body::{Batch, Event};
 use super::check_event;
 use crate::dead_letter::{DeadLetter, DeadLetters, LetterId, Reason};
 use crate::input::OnInvalid;
+use crate::limits::MAX_EVENT_BYTES;
 use crate::outcome::{EventFault, Outcome, RetryReason, Tally};
 use crate::publish::{Deadline, EventPublisher, PutResult, Record, put_all};
 use crate::record::StreamRecord;
@@ -41,14 +42,19 @@ impl Door<'_> {
             .events
             .iter()
             .zip(&checks)
-            .filter_map(|(event, check)| check.as_ref().err().filter(|fault| self.keeps(fault)).map(|fault| self.letter(*event, fault)))
+            .filter_map(|(event, check)| {
+                let fault = check.as_ref().err()?;
+                self.keeps(*event, fault).then(|| self.letter(*event, fault))
+            })
             .collect();
         let kept = self.keep(&letters).await;
         let mut results = self.put(batch, &checks).await.into_iter();
-        let outcomes: Vec<Outcome> = checks
-            .into_iter()
-            .map(|check| match check {
-                Err(fault) if !self.keeps(&fault) => Outcome::Rejected(fault),
+        let outcomes: Vec<Outcome> = batch
+            .events
+            .iter()
+            .zip(checks)
+            .map(|(event, check)| match check {
+                Err(fault) if !self.keeps(*event, &fault) => Outcome::Rejected(fault),
                 Err(fault) => kept.map_or_else(Outcome::Retry, |()| Outcome::DeadLetter(fault)),
                 Ok(()) => match results.next() {
                     Some(Ok(())) => Outcome::Accepted,
@@ -71,9 +77,10 @@ impl Door<'_> {
         put_all(self.publisher, self.system, self.deadline, entrance.stream(), &records).await
     }
 
-    /// Whether an event with this fault becomes a dead letter. One that is too large for the stream does not: it would be too large again.
-    fn keeps(&self, fault: &EventFault) -> bool {
-        self.record.document.input.on_invalid == OnInvalid::DeadLetter && !matches!(fault, EventFault::TooLarge { .. })
+    /// Whether an event with this fault becomes a dead letter. One that is too large for the stream, or for a letter, does not.
+    fn keeps(&self, event: Event<'_>, fault: &EventFault) -> bool {
+        let fits = !matches!(fault, EventFault::TooLarge { .. }) && event.bytes().len() <= MAX_EVENT_BYTES as usize;
+        self.record.document.input.on_invalid == OnInvalid::DeadLetter && fits
     }
 
     async fn keep(&self, letters: &[DeadLetter]) -> Result<(), RetryReason> {
