@@ -135,12 +135,12 @@ fn retry_problem(outcomes: &[Outcome]) -> Problem {
     let (status, detail) = if has(RetryReason::TimedOut) {
         (
             StatusCode::GATEWAY_TIMEOUT,
-            "kinesis did not answer in time; the events may have been written, and sending them again may duplicate them",
+            "the stream did not answer in time; the events may have been written, and sending them again may duplicate them",
         )
     } else if has(RetryReason::Unavailable) {
-        (StatusCode::SERVICE_UNAVAILABLE, "kinesis does not take events just now; send them again, which may duplicate some")
+        (StatusCode::SERVICE_UNAVAILABLE, "the stream does not take events just now; send them again, which may duplicate some")
     } else {
-        (StatusCode::TOO_MANY_REQUESTS, "kinesis takes no more just now; nothing was accepted, send again what can be")
+        (StatusCode::TOO_MANY_REQUESTS, "the stream takes no more just now; nothing was accepted, send again what can be")
     };
     Problem::new(status, detail).with_retry_after(RETRY_AFTER)
 }
@@ -158,9 +158,9 @@ fn result_out(index: usize, outcome: &Outcome, is_single: bool) -> ResultOut {
         Outcome::Accepted => (ResultStatus::Accepted, Vec::new()),
         Outcome::Retry(reason) => {
             let detail = match reason {
-                RetryReason::Throttled => "kinesis takes no more just now",
-                RetryReason::Unavailable => "kinesis did not take it",
-                RetryReason::TimedOut => "kinesis did not answer in time; it may have been written",
+                RetryReason::Throttled => "the stream takes no more just now",
+                RetryReason::Unavailable => "the stream did not take it",
+                RetryReason::TimedOut => "the stream did not answer in time; it may have been written",
             };
             (ResultStatus::Retry, vec![FieldError { pointer: place(String::new()), detail: detail.to_owned() }])
         }

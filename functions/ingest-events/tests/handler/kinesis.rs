@@ -38,11 +38,11 @@ async fn events_that_stay_throttled_are_429_with_results() {
     content-type: application/problem+json
     retry-after: 1
 
-    detail: "kinesis takes no more just now; nothing was accepted, send again what can be"
+    detail: "the stream takes no more just now; nothing was accepted, send again what can be"
     request_id: [request id]
     results:
-      {"errors":[{"detail":"kinesis takes no more just now","pointer":"/0"}],"index":0,"status":"retry"}
-      {"errors":[{"detail":"kinesis takes no more just now","pointer":"/1"}],"index":1,"status":"retry"}
+      {"errors":[{"detail":"the stream takes no more just now","pointer":"/0"}],"index":0,"status":"retry"}
+      {"errors":[{"detail":"the stream takes no more just now","pointer":"/1"}],"index":1,"status":"retry"}
     status: 429
     title: "Too Many Requests"
     type: "urn:millrace:problem:too-many-requests"
@@ -59,9 +59,9 @@ async fn one_event_that_stays_throttled_is_429() {
     content-type: application/problem+json
     retry-after: 1
 
-    detail: "kinesis takes no more just now; nothing was accepted, send again what can be"
+    detail: "the stream takes no more just now; nothing was accepted, send again what can be"
     errors:
-      {"detail":"kinesis takes no more just now","pointer":""}
+      {"detail":"the stream takes no more just now","pointer":""}
     request_id: [request id]
     status: 429
     title: "Too Many Requests"
@@ -79,10 +79,10 @@ async fn a_kinesis_that_does_not_work_is_503() {
     content-type: application/problem+json
     retry-after: 1
 
-    detail: "kinesis does not take events just now; send them again, which may duplicate some"
+    detail: "the stream does not take events just now; send them again, which may duplicate some"
     request_id: [request id]
     results:
-      {"errors":[{"detail":"kinesis did not take it","pointer":"/0"}],"index":0,"status":"retry"}
+      {"errors":[{"detail":"the stream did not take it","pointer":"/0"}],"index":0,"status":"retry"}
     status: 503
     title: "Service Unavailable"
     type: "urn:millrace:problem:service-unavailable"
@@ -98,9 +98,9 @@ async fn a_kinesis_that_does_not_answer_is_504_and_says_that_events_may_be_there
     content-type: application/problem+json
     retry-after: 1
 
-    detail: "kinesis did not answer in time; the events may have been written, and sending them again may duplicate them"
+    detail: "the stream did not answer in time; the events may have been written, and sending them again may duplicate them"
     errors:
-      {"detail":"kinesis did not answer in time; it may have been written","pointer":""}
+      {"detail":"the stream did not answer in time; it may have been written","pointer":""}
     request_id: [request id]
     status: 504
     title: "Gateway Timeout"
@@ -138,7 +138,7 @@ async fn a_batch_that_is_partly_throttled_says_which_events_to_send_again() {
 
     results:
       {"index":0,"status":"accepted"}
-      {"errors":[{"detail":"kinesis takes no more just now","pointer":"/1"}],"index":1,"status":"retry"}
+      {"errors":[{"detail":"the stream takes no more just now","pointer":"/1"}],"index":1,"status":"retry"}
       {"index":2,"status":"accepted"}
     "#);
     assert_eq!(bench.stored(RAW_STREAM), trucks(&[0, 2]));
@@ -165,10 +165,10 @@ async fn a_bad_event_beside_a_throttled_one_keeps_its_reason() {
     content-type: application/problem+json
     retry-after: 1
 
-    detail: "kinesis takes no more just now; nothing was accepted, send again what can be"
+    detail: "the stream takes no more just now; nothing was accepted, send again what can be"
     request_id: [request id]
     results:
-      {"errors":[{"detail":"kinesis takes no more just now","pointer":"/0"}],"index":0,"status":"retry"}
+      {"errors":[{"detail":"the stream takes no more just now","pointer":"/0"}],"index":0,"status":"retry"}
       {"errors":[{"detail":"field $.time is missing; expected an RFC 3339 time","pointer":"/1/time"}],"index":1,"status":"dead_letter"}
     status: 429
     title: "Too Many Requests"

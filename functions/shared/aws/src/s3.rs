@@ -4,6 +4,8 @@ mod cbor_json;
 mod content;
 mod items;
 mod lines;
+#[cfg(test)]
+mod test_objects;
 
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;

@@ -113,6 +113,7 @@ pub fn event_time(field: &RawValue, format: TimestampFormat) -> Option<OffsetDat
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dead_letter::{DeadLetter, DeadLetters};
     use crate::fakes::{
         FakeDeadLetters, FakeGates, FakePublisher, FakeSystem, PutFault, active_stream, active_stream_without_raw, block_on,
     };
@@ -212,6 +213,31 @@ mod tests {
         // No letter can hold it.
         let huge = format!("[{:?}]", "x".repeat(crate::limits::MAX_EVENT_BYTES as usize));
         assert_eq!(accept(&record, huge.as_bytes(), &publisher, &letters), [Outcome::Rejected(EventFault::NotAnObject("a string"))]);
+    }
+
+    /// Takes its time, and says no.
+    struct SlowLetters<'s>(&'s FakeSystem);
+
+    #[async_trait::async_trait]
+    impl DeadLetters for SlowLetters<'_> {
+        async fn put(&self, _stream: &str, _letters: &[DeadLetter], _deadline: Deadline) -> Result<(), RetryReason> {
+            self.0.advance(std::time::Duration::from_secs(60));
+            Err(RetryReason::Unavailable)
+        }
+    }
+
+    #[test]
+    fn a_place_for_letters_that_is_away_holds_no_good_event_up() {
+        let (publisher, system) = (FakePublisher::default(), FakeSystem::new());
+        let mut record = stream(&Input::default(), true);
+        record.document.input.on_invalid = OnInvalid::DeadLetter;
+        let body = format!("[5{}]", ",{}".repeat(1_200));
+        let (letters, deadline) = (SlowLetters(&system), deadline(&system));
+        let door =
+            Door { record: &record, publisher: &publisher, dead_letters: &letters, system: &system, deadline, request_id: "request-1" };
+        let outcomes = block_on(door.accept(&split(body.as_bytes(), Format::Json).unwrap()));
+        assert_eq!(outcomes[0], Outcome::Retry(RetryReason::Unavailable));
+        assert!(outcomes[1..].iter().all(|outcome| *outcome == Outcome::Accepted));
     }
 
     #[test]

@@ -1,10 +1,9 @@
 //! The marks of dead letters that were put back: one item a letter, and one for each event that it became on the raw stream.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use aws_sdk_dynamodb::types::AttributeValue;
 use domain::dead_letter::LetterId;
 use domain::ids::IngestId;
 use domain::letters::{Claim, MarkReader, Marks, PutBack, RedriveMarks, TriedBefore};
@@ -16,12 +15,6 @@ use time::format_description::well_known::Rfc3339;
 use super::Table;
 use super::items::{Item, letter_key, number, sequence_key, text};
 use crate::fault::store_fault;
-
-/// Keys in one `BatchGetItem` call (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>).
-const MAX_KEYS_PER_GET: usize = 100;
-
-/// How often keys that were not answered are asked for.
-const GET_ATTEMPTS: u32 = 5;
 
 const REDRIVEN_AT: &str = "redriven_at";
 const CLAIMED_UNTIL: &str = "claimed_until";
@@ -36,12 +29,8 @@ impl MarkReader for Table {
         // A key may stand in a call once.
         let keys: HashMap<String, Item> = keys.map(|key| (partition(&key).to_owned(), key)).collect();
         let keys: Vec<Item> = keys.into_values().collect();
-        let mut found = HashMap::new();
-        for chunk in keys.chunks(MAX_KEYS_PER_GET) {
-            for item in self.batch_get(chunk.to_vec(), "could not read the marks of dead letters").await? {
-                found.insert(partition(&item).to_owned(), item);
-            }
-        }
+        let items = self.get_many(&keys, "could not read the marks of dead letters").await?;
+        let found = items.into_iter().map(|item| (partition(&item).to_owned(), item)).collect();
         letters.iter().map(|letter| marks(stream, letter, &found)).collect()
     }
 }
@@ -105,27 +94,6 @@ impl RedriveMarks for Table {
         marked.map_err(store_fault("could not mark a dead letter"))?;
         noted.map_err(store_fault("could not note the attempts of a dead letter"))?;
         Ok(())
-    }
-}
-
-impl Table {
-    /// Reads items as they are now, in no order; those that are not there are left out.
-    async fn batch_get(&self, mut keys: Vec<Item>, tried: &str) -> Result<Vec<Item>, StoreFault> {
-        let mut items = Vec::with_capacity(keys.len());
-        for attempt in 0..GET_ATTEMPTS {
-            if attempt > 0 {
-                tokio::time::sleep(Duration::from_millis(fastrand::u64(5..50) * u64::from(attempt))).await;
-            }
-            let wanted = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build().map_err(store_fault(tried))?;
-            let request = self.client.batch_get_item().request_items(&self.name, wanted);
-            let output = request.send().await.map_err(store_fault(tried))?;
-            items.extend(output.responses.into_iter().flat_map(HashMap::into_values).flatten());
-            keys = output.unprocessed_keys.into_iter().flat_map(HashMap::into_values).flat_map(|rest| rest.keys).collect();
-            if keys.is_empty() {
-                return Ok(items);
-            }
-        }
-        Err(StoreFault::new(format!("{tried}: {} keys were not answered", keys.len())))
     }
 }
 

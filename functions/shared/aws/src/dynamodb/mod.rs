@@ -17,6 +17,7 @@
 //! | `APIKEY#{id}` | `APIKEY` | the owner of an API key, for admins |
 
 mod api_keys;
+mod batches;
 mod configs;
 mod items;
 mod keys;

@@ -1,34 +1,8 @@
 use super::*;
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use crate::s3::test_objects::{self, UNREADABLE, gzip};
 
-const UNREADABLE: &str = "<unreadable>";
-
-fn gzip(content: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(content).unwrap();
-    encoder.finish().unwrap()
-}
-
-/// Reads an object in chunks, up to so many lines.
 fn read_some(object: &[u8], chunk_size: usize, most: usize) -> (Vec<String>, Ending) {
-    let mut lines = Vec::new();
-    let mut visit = |line: Line<'_>| {
-        lines.push(match line {
-            Line::Text(text) => text.to_owned(),
-            Line::Unreadable => UNREADABLE.to_owned(),
-        });
-        if lines.len() == most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    };
-    let mut content = Content::new(EventForm::Lines, &mut visit);
-    for chunk in object.chunks(chunk_size) {
-        content.push(chunk);
-        if content.is_done() {
-            break;
-        }
-    }
-    let ending = content.finish();
-    (lines, ending)
+    test_objects::read_some(EventForm::Lines, object, chunk_size, most)
 }
 
 fn read(object: &[u8], chunk_size: usize) -> (Vec<String>, Ending) {
