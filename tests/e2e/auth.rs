@@ -7,6 +7,7 @@ use crate::harness::{Answer, Client, id_in, shared_stream, token, unique_id};
 
 /// Every route that is not open to everybody, with a body where one is needed.
 const ROUTES: &[(&str, &str, &str)] = &[
+    ("POST", "/stream/v0/data/{id}", "{}"),
     ("POST", "/ingest/{id}", "{}"),
     ("POST", "/ingest/{id}/1", "{}"),
     ("POST", "/streams/{id}/1/events", "[{}]"),

@@ -225,3 +225,134 @@ pub(crate) async fn shared_stream() -> &'static str {
 pub(crate) fn id_in(path: &str) -> &str {
     path.split('/').nth(2).unwrap()
 }
+
+/// A record as it lies on a Kinesis stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) partition_key: String,
+    pub(crate) data: Vec<u8>,
+}
+
+impl Record {
+    /// The data as text.
+    #[track_caller]
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.data).unwrap()
+    }
+}
+
+/// Speaks to the local AWS itself, which wants no signature.
+fn local_aws() -> Client {
+    Client { url: setting("MILLRACE_AWS_ENDPOINT"), ..Client::with_authorization(None) }
+}
+
+/// Calls an operation of AWS, such as `Kinesis_20131202.ListShards`.
+pub(crate) async fn call_aws(operation: &str, input: &Value) -> Value {
+    let aws = local_aws();
+    let request = aws.request(Method::POST, "/").header("x-amz-target", operation).header(CONTENT_TYPE, "application/x-amz-json-1.1");
+    aws.send(request.body(input.to_string())).await.expect(200).json()
+}
+
+/// Every record of a Kinesis stream, shard by shard, those of a shard in order.
+pub(crate) async fn kinesis_records(name: &str) -> Vec<Record> {
+    let listed = call_aws("Kinesis_20131202.ListShards", &json!({"StreamName": name})).await;
+    let mut records = Vec::new();
+    for shard in listed["Shards"].as_array().unwrap() {
+        let wanted = json!({"StreamName": name, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"});
+        let mut iterator = call_aws("Kinesis_20131202.GetShardIterator", &wanted).await["ShardIterator"].clone();
+        loop {
+            let page = call_aws("Kinesis_20131202.GetRecords", &json!({"ShardIterator": iterator})).await;
+            let read = page["Records"].as_array().unwrap();
+            if read.is_empty() {
+                break;
+            }
+            records.extend(read.iter().map(|record| Record {
+                partition_key: record["PartitionKey"].as_str().unwrap().to_owned(),
+                data: from_base64(&record["Data"]),
+            }));
+            iterator = page["NextShardIterator"].clone();
+        }
+    }
+    records
+}
+
+/// The bytes of a member that is base64.
+#[track_caller]
+pub(crate) fn from_base64(text: &Value) -> Vec<u8> {
+    use base64::Engine;
+    base64::prelude::BASE64_STANDARD.decode(text.as_str().unwrap()).unwrap()
+}
+
+/// Hands an `OPTIONS` request to the ingest function as API Gateway does: the local gateway answers every `OPTIONS` itself.
+pub(crate) async fn preflight(path: &str, headers: &[(&str, &str)]) -> Answer {
+    let mut event = http_edge::testing::event("OPTIONS", path, None, None);
+    for (name, value) in headers {
+        event["headers"][*name] = json!(value);
+    }
+    let aws = local_aws();
+    let function = format!("/2015-03-31/functions/{}-ingest-events/invocations", setting("MILLRACE_STACK"));
+    let invoked = aws.send(aws.request(Method::POST, &function).body(event.to_string())).await.expect(200);
+    let response = invoked.json();
+    let status = response["statusCode"].as_u64().unwrap_or_else(|| panic!("OPTIONS {path}: {}", invoked.text));
+    let mut received = HeaderMap::new();
+    for (name, value) in response["headers"].as_object().into_iter().flatten() {
+        let name = reqwest::header::HeaderName::from_bytes(name.as_bytes()).unwrap();
+        received.insert(name, value.as_str().unwrap().parse().unwrap());
+    }
+    let text = response["body"].as_str().unwrap_or_default().to_owned();
+    Answer { request: format!("OPTIONS {path}"), status: u16::try_from(status).unwrap(), headers: received, text }
+}
+
+impl Client {
+    /// Posts bytes with these headers and, but for the token, no others.
+    pub(crate) async fn post_bytes(&self, path: &str, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Answer {
+        let request = headers.iter().fold(self.request(Method::POST, path), |request, (name, value)| request.header(*name, *value));
+        self.send(request.body(body.into())).await
+    }
+
+    /// Everything on the raw stream of a stream such as `/streams/{id}/1`.
+    pub(crate) async fn raw_records(&self, stream: &str) -> Vec<Record> {
+        let shown = self.get(stream).await.expect(200).json();
+        kinesis_records(shown["raw_stream"].as_str().unwrap()).await
+    }
+
+    /// The same as text alone.
+    pub(crate) async fn raw_texts(&self, stream: &str) -> Vec<String> {
+        self.raw_records(stream).await.iter().map(|record| record.text().to_owned()).collect()
+    }
+
+    /// The path of a stream at the API that names streams by their ingest ids.
+    pub(crate) async fn data_path(&self, stream: &str) -> String {
+        let shown = self.get(stream).await.expect(200).json();
+        format!("/stream/v0/data/{}", shown["ingest_id"].as_str().unwrap())
+    }
+
+    /// Waits until a stream has so many dead letters, and returns them.
+    pub(crate) async fn wait_for_dead_letters(&self, stream: &str, count: usize) -> Vec<Value> {
+        poll(async || {
+            let page = self.get(&format!("{stream}/dead-letters?page_size=1000")).await.expect(200).json();
+            let letters = page["values"].as_array().unwrap();
+            if letters.len() == count { Ok(letters.clone()) } else { Err(page.to_string()) }
+        })
+        .await
+    }
+
+    /// Somebody of the same owner who may do this and nothing else.
+    pub(crate) async fn with_scopes(&self, scopes: &[&str]) -> Self {
+        let key = self.post("/api-keys", &json!({"name": "e2e", "scopes": scopes})).await.expect(201).json();
+        let tokens = format!("/api-keys/{}/tokens", key["id"].as_str().unwrap());
+        let made = self.post(&tokens, &json!({"expires_in_days": 1})).await.expect(201).json();
+        Self::with_token(made["token"].as_str().unwrap())
+    }
+}
+
+impl Answer {
+    /// Checks that this is an error that asks its caller to come back, and returns its body.
+    #[track_caller]
+    pub(crate) fn expect_retry(self, status: u16) -> Value {
+        let answer = self.expect(status);
+        let seconds: u64 = answer.header("retry-after").parse().unwrap();
+        assert!(seconds > 0, "{}: a pause", answer.request);
+        answer.expect_problem(status)
+    }
+}

@@ -60,8 +60,8 @@ async fn a_wrong_method_is_told_the_right_ones() {
     let stream = shared_stream().await;
     let id = id_in(stream);
     let cases = [
-        (Method::PUT, format!("{stream}/events"), "GET, POST"),
-        (Method::GET, format!("/ingest/{id}"), "POST"),
+        (Method::PUT, format!("{stream}/events"), "GET, OPTIONS, POST"),
+        (Method::GET, format!("/ingest/{id}"), "OPTIONS, POST"),
         (Method::DELETE, "/streams".to_owned(), "GET, POST"),
         (Method::PATCH, format!("{stream}/sinks"), "GET, POST"),
         (Method::PUT, format!("{stream}/versions"), "GET"),

@@ -9,9 +9,10 @@ use aws::kinesis::Kinesis;
 use axum::extract::FromRef;
 use domain::dead_letter::DeadLetters;
 use domain::environment::{BadEnvironment, Environment, process};
+use domain::idempotency::IdempotencyKeys;
+use domain::ingest::{Intakes, PreparedIntakes};
 use domain::publish::EventPublisher;
-use domain::store::StreamReader;
-use domain::stream_cache::CachedStreams;
+use domain::rate_lease::SharedRateLimiter;
 use domain::system::System;
 use http_edge::{Authenticator, TrustSettings};
 
@@ -39,12 +40,16 @@ impl Settings {
 /// The ports that this function uses.
 #[derive(Clone)]
 pub struct Context {
-    /// Finds streams, from memory when it can.
-    pub streams: Arc<dyn StreamReader>,
+    /// Finds streams that are ready for events, from memory when it can.
+    pub intakes: Arc<dyn Intakes>,
     /// Takes events.
     pub publisher: Arc<dyn EventPublisher>,
     /// Keeps events that are not valid.
     pub dead_letters: Arc<dyn DeadLetters>,
+    /// Counts for rate limits.
+    pub limiter: Arc<SharedRateLimiter>,
+    /// Keeps answers for requests that are sent again.
+    pub keys: Arc<dyn IdempotencyKeys>,
     /// Verifies tokens.
     pub authenticator: Arc<Authenticator>,
     /// Clock, sleep, chance.
@@ -62,14 +67,20 @@ impl Context {
         let table = Arc::new(Table::new(&config, settings.table_name));
         let system: Arc<dyn System> = Arc::new(HostSystem);
         let authenticator = settings.trust.authenticator(table.clone(), system.clone()).await?;
-        let streams = Arc::new(CachedStreams::new(table, system.clone()));
-        let dead_letters = Arc::new(Firehose::new(&config, system.clone()));
-        Ok(Self { streams, publisher: Arc::new(Kinesis::new(&config)), dead_letters, authenticator, system })
+        Ok(Self {
+            intakes: Arc::new(PreparedIntakes::new(table.clone(), table.clone(), rules::event_rules::compile, system.clone())),
+            publisher: Arc::new(Kinesis::new(&config)),
+            dead_letters: Arc::new(Firehose::new(&config, system.clone())),
+            limiter: Arc::new(SharedRateLimiter::new(table.clone())),
+            keys: table,
+            authenticator,
+            system,
+        })
     }
 }
 
-impl FromRef<Context> for Arc<dyn StreamReader> {
+impl FromRef<Context> for Arc<dyn Intakes> {
     fn from_ref(context: &Context) -> Self {
-        context.streams.clone()
+        context.intakes.clone()
     }
 }

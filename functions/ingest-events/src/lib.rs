@@ -6,5 +6,8 @@
 //! Leaves to others: what happens behind the raw stream (`process-stream`).
 
 pub mod context;
+pub mod cors;
+pub mod repeat;
+pub mod request;
 pub mod results;
 pub mod routes;

@@ -1,25 +1,62 @@
 //! From outcomes to an answer. The dialect decides codes and shapes, nothing else.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use domain::ingest::Batch;
+use domain::ingest::{Batch, EventResult, InputLimit, Intake, Receipt};
 use domain::limits::RETRY_AFTER;
 use domain::outcome::{EventFault, Outcome, RetryReason, Tally};
-use domain::record::StreamRecord;
-use http::{HeaderValue, StatusCode, header};
+use domain::rate_lease::Quota;
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use http_edge::problem::FieldError;
 use http_edge::{Measures, Problem};
 use serde::Serialize;
 use serde_json::json;
 use telemetry::Unit;
 
+/// Characters that the faults of one request are told in, about. Beyond them each event has one, cut short: an answer must fit the 6 MB that
+/// Lambda gives back (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
+const MAX_TOLD: usize = 512 * 1024;
+
+/// Characters of a fault beyond [`MAX_TOLD`].
+const MAX_TOLD_SHORT: usize = 80;
+
 /// How a client expects to be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
-    /// `{"results": […]}`, always.
-    Okdata,
+    /// 202, and the request's id.
+    Amperity,
     /// `{"success": true}`, with `results` for a batch.
     Moose,
+    /// `{"results": […]}`, always.
+    Okdata,
+}
+
+/// A request that is answered.
+pub struct Answered<'a> {
+    /// The stream.
+    pub intake: &'a Intake,
+    /// Its events.
+    pub batch: &'a Batch<'a>,
+    /// What became of them.
+    pub receipt: Receipt,
+    /// Whether nothing was written.
+    pub is_dry_run: bool,
+    /// The size of its body, decoded.
+    pub body_bytes: usize,
+    /// Names it.
+    pub request_id: &'a str,
+}
+
+/// The answer to `POST /stream/v0/data/…`.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct AcceptedOut {
+    /// Names the request, in the logs too.
+    request_id: String,
+    /// Whether nothing was written.
+    #[serde(skip_serializing_if = "is_false")]
+    dry_run: bool,
 }
 
 /// The answer to `POST …/events`.
@@ -27,6 +64,9 @@ pub enum Dialect {
 pub struct EventsOut {
     /// One result an event, in order.
     results: Vec<ResultOut>,
+    /// Whether nothing was written.
+    #[serde(skip_serializing_if = "is_false")]
+    dry_run: bool,
 }
 
 /// The answer to `POST /ingest/…`.
@@ -37,6 +77,13 @@ pub struct IngestOut {
     /// One result an event, in order; left out for a single event.
     #[serde(skip_serializing_if = "Option::is_none")]
     results: Option<Vec<ResultOut>>,
+    /// Whether nothing was written.
+    #[serde(skip_serializing_if = "is_false")]
+    dry_run: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// What became of one event.
@@ -44,6 +91,9 @@ pub struct IngestOut {
 pub struct ResultOut {
     /// Its place in the request, from 0.
     index: usize,
+    /// What names it, where the stream's `event_id` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
     /// Its fate.
     status: ResultStatus,
     /// Why it was not accepted.
@@ -57,6 +107,8 @@ pub struct ResultOut {
 pub enum ResultStatus {
     /// Durable in Kinesis.
     Accepted,
+    /// The same as another event of the request, which is durable.
+    Duplicate,
     /// Will never be accepted as it is, and is kept as a dead letter.
     DeadLetter,
     /// Will never be accepted as it is, and is not kept.
@@ -66,47 +118,97 @@ pub enum ResultStatus {
 }
 
 /// Answers a request whose events have met their fates.
-pub fn respond(dialect: Dialect, record: &StreamRecord, batch: &Batch<'_>, outcomes: &[Outcome], body_bytes: usize) -> Response {
-    let tally = Tally::of(outcomes);
-    let results: Vec<ResultOut> = outcomes.iter().enumerate().map(|(index, outcome)| result_out(index, outcome, batch.is_single)).collect();
-    let mut response = if tally.accepted == 0 && tally.received() > 0 {
-        nothing_accepted(batch, outcomes, results).into_response()
+pub fn respond(dialect: Dialect, answered: Answered<'_>) -> Response {
+    let Answered { intake, batch, receipt, is_dry_run, body_bytes, request_id } = answered;
+    let tally = Tally::of(receipt.results.iter().map(|result| &result.outcome));
+    let wait = retry_after(&receipt);
+    let results = results_out(receipt.results, batch.is_single);
+    let is_nothing_taken = tally.accepted + tally.duplicate == 0 && tally.received() > 0;
+    let mut response = if is_nothing_taken {
+        let problem = nothing_accepted(results, batch.is_single, wait);
+        let problem = if is_dry_run { problem.with_member("dry_run", json!(true)) } else { problem };
+        quota_headers(intake.limit.as_ref(), receipt.quota.as_ref())
+            .fold(problem, |problem, (name, value)| problem.with_header(name, value))
+            .into_response()
     } else {
-        let all_accepted = tally.accepted == tally.received();
-        let status = if all_accepted { StatusCode::OK } else { StatusCode::MULTI_STATUS };
-        let mut response = match dialect {
-            Dialect::Okdata => (status, Json(EventsOut { results })).into_response(),
-            Dialect::Moose => {
-                let results = (!batch.is_single).then_some(results);
-                (status, Json(IngestOut { success: all_accepted, results })).into_response()
-            }
-        };
+        let is_whole = tally.accepted + tally.duplicate == tally.received();
+        let mut response = taken(dialect, is_whole, batch.is_single, told(results), is_dry_run, request_id);
         if tally.retry > 0 {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER.as_secs()));
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs()));
         }
+        response.headers_mut().extend(quota_headers(intake.limit.as_ref(), receipt.quota.as_ref()));
         response
     };
+    let key = &intake.record.key;
     response.extensions_mut().insert(Measures {
         metrics: vec![
             ("events.received", Unit::Count, tally.received()),
             ("events.accepted", Unit::Count, tally.accepted),
+            ("events.duplicate", Unit::Count, tally.duplicate),
             ("events.dead_lettered", Unit::Count, tally.dead_letter),
             ("events.rejected", Unit::Count, tally.rejected),
             ("events.retry", Unit::Count, tally.retry),
             ("body.size_bytes", Unit::Bytes, body_bytes),
         ],
-        fields: vec![("stream.id", record.key.id.to_string()), ("stream.version", record.key.version.to_string())],
+        fields: vec![("stream.id", key.id.to_string()), ("stream.version", key.version.to_string())],
     });
     response
 }
 
+/// Whether an answer stands, for whoever sends the request again: something came of it, or nothing ever will.
+pub fn is_final(receipt: &Receipt) -> bool {
+    let tally = Tally::of(receipt.results.iter().map(|result| &result.outcome));
+    tally.retry == 0 || tally.accepted + tally.dead_letter > 0
+}
+
+/// The answer when at least one event was taken.
+fn taken(dialect: Dialect, is_whole: bool, is_single: bool, results: Vec<ResultOut>, dry_run: bool, request_id: &str) -> Response {
+    let status = if is_whole { StatusCode::OK } else { StatusCode::MULTI_STATUS };
+    match dialect {
+        Dialect::Amperity => (StatusCode::ACCEPTED, Json(AcceptedOut { request_id: request_id.to_owned(), dry_run })).into_response(),
+        Dialect::Moose => {
+            let results = (!is_single).then_some(results);
+            (status, Json(IngestOut { success: is_whole, results, dry_run })).into_response()
+        }
+        Dialect::Okdata => (status, Json(EventsOut { results, dry_run })).into_response(),
+    }
+}
+
+/// How long to wait before events are sent again: until the rate limit has room, where that is why.
+fn retry_after(receipt: &Receipt) -> Duration {
+    let is_limited = receipt.results.iter().any(|result| result.outcome == Outcome::RateLimited);
+    match &receipt.quota {
+        Some(quota) if is_limited => Duration::from_secs(whole_seconds(quota.resets_in)).max(RETRY_AFTER),
+        _ => RETRY_AFTER,
+    }
+}
+
+/// `RateLimit-Policy` and `RateLimit`, as <https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/> has them.
+fn quota_headers(limit: Option<&InputLimit>, quota: Option<&Quota>) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let values = limit.zip(quota).map(|(limit, quota)| {
+        let (id, window) = (&limit.id, whole_seconds(quota.interval));
+        let policy = format!("\"{id}\";q={};w={window}", quota.count);
+        let left = format!("\"{id}\";r={};t={}", quota.remaining, whole_seconds(quota.resets_in));
+        [(HeaderName::from_static("ratelimit-policy"), policy), (HeaderName::from_static("ratelimit"), left)]
+    });
+    values.into_iter().flatten().filter_map(|(name, value)| Some((name, HeaderValue::from_str(&value).ok()?)))
+}
+
+/// Rounded up, so that nobody comes back too early.
+fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
 /// None is good: each has to be mended, or to be sent again.
-fn nothing_accepted(batch: &Batch<'_>, outcomes: &[Outcome], results: Vec<ResultOut>) -> Problem {
-    let mut problem = match outcomes.iter().find_map(retry_reason) {
-        Some(_) => retry_problem(outcomes),
-        None => rejected_problem(batch, outcomes),
+fn nothing_accepted(results: Vec<(ResultOut, Outcome)>, is_single: bool, wait: Duration) -> Problem {
+    let is_retry = |outcome: &Outcome| matches!(outcome, Outcome::RateLimited | Outcome::Retry(_));
+    let mut problem = if results.iter().any(|(_, outcome)| is_retry(outcome)) {
+        retry_problem(&results).with_retry_after(wait)
+    } else {
+        rejected_problem(&results, is_single)
     };
-    if !batch.is_single {
+    let results = told(results);
+    if !is_single {
         return problem.with_member("results", json!(results));
     }
     for error in results.into_iter().flat_map(|result| result.errors) {
@@ -115,23 +217,27 @@ fn nothing_accepted(batch: &Batch<'_>, outcomes: &[Outcome], results: Vec<Result
     problem
 }
 
-fn rejected_problem(batch: &Batch<'_>, outcomes: &[Outcome]) -> Problem {
-    match outcomes.first() {
-        Some(Outcome::Rejected(fault @ EventFault::TooLarge { .. })) if batch.is_single => {
+fn rejected_problem(results: &[(ResultOut, Outcome)], is_single: bool) -> Problem {
+    let shown = |fault: &EventFault| match fault {
+        EventFault::Rules(faults) => format!("it breaks {} of the stream's rules", faults.len()),
+        other => other.to_string(),
+    };
+    match results.first().map(|(_, outcome)| outcome) {
+        Some(Outcome::Rejected(fault @ EventFault::TooLarge { .. })) if is_single => {
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, fault.to_string())
         }
-        Some(Outcome::DeadLetter(fault)) if batch.is_single => {
-            let detail = format!("the event is not valid, and is kept as a dead letter: {fault}");
+        Some(Outcome::DeadLetter(fault)) if is_single => {
+            let detail = format!("the event is not valid, and is kept as a dead letter: {}", shown(fault));
             Problem::bad_request(detail).with_member("dead_letter", json!(true))
         }
-        Some(Outcome::Rejected(fault)) if batch.is_single => Problem::bad_request(format!("the event is not valid: {fault}")),
+        Some(Outcome::Rejected(fault)) if is_single => Problem::bad_request(format!("the event is not valid: {}", shown(fault))),
         _ => Problem::bad_request("no event is valid"),
     }
 }
 
 /// A time-out says most, since it alone leaves open what was written; then an outage; then throttling.
-fn retry_problem(outcomes: &[Outcome]) -> Problem {
-    let has = |wanted: RetryReason| outcomes.iter().filter_map(retry_reason).any(|reason| reason == wanted);
+fn retry_problem(results: &[(ResultOut, Outcome)]) -> Problem {
+    let has = |reason: RetryReason| results.iter().any(|(_, outcome)| *outcome == Outcome::Retry(reason));
     let (status, detail) = if has(RetryReason::TimedOut) {
         (
             StatusCode::GATEWAY_TIMEOUT,
@@ -139,36 +245,53 @@ fn retry_problem(outcomes: &[Outcome]) -> Problem {
         )
     } else if has(RetryReason::Unavailable) {
         (StatusCode::SERVICE_UNAVAILABLE, "the stream does not take events just now; send them again, which may duplicate some")
-    } else {
+    } else if has(RetryReason::Throttled) {
         (StatusCode::TOO_MANY_REQUESTS, "the stream takes no more just now; nothing was accepted, send again what can be")
+    } else {
+        (StatusCode::TOO_MANY_REQUESTS, "the stream's rate limit has no room just now; nothing was accepted, send again what can be")
     };
-    Problem::new(status, detail).with_retry_after(RETRY_AFTER)
+    Problem::new(status, detail)
 }
 
-fn retry_reason(outcome: &Outcome) -> Option<RetryReason> {
+fn told(results: Vec<(ResultOut, Outcome)>) -> Vec<ResultOut> {
+    results.into_iter().map(|(result, _)| result).collect()
+}
+
+fn results_out(results: Vec<EventResult>, is_single: bool) -> Vec<(ResultOut, Outcome)> {
+    let mut room = MAX_TOLD;
+    let out = |(index, EventResult { id, outcome }): (usize, EventResult)| {
+        let place = if is_single { String::new() } else { format!("/{index}") };
+        let (status, mut errors) = fate(&outcome, &place);
+        let size: usize = errors.iter().map(|error| error.pointer.len() + error.detail.len()).sum();
+        if size > room {
+            errors.truncate(1);
+            errors.iter_mut().for_each(|error| error.detail = error.detail.chars().take(MAX_TOLD_SHORT).collect());
+        }
+        room = room.saturating_sub(size);
+        (ResultOut { index, id, status, errors }, outcome)
+    };
+    results.into_iter().enumerate().map(out).collect()
+}
+
+fn fate(outcome: &Outcome, place: &str) -> (ResultStatus, Vec<FieldError>) {
+    let told = |fault: &EventFault| {
+        let details = fault.details().into_iter();
+        details.map(|fault| FieldError { pointer: format!("{place}{}", fault.pointer), detail: fault.detail }).collect()
+    };
     match outcome {
-        Outcome::Retry(reason) => Some(*reason),
-        Outcome::Accepted | Outcome::DeadLetter(_) | Outcome::Rejected(_) => None,
+        Outcome::Accepted => (ResultStatus::Accepted, Vec::new()),
+        Outcome::Duplicate => (ResultStatus::Duplicate, Vec::new()),
+        Outcome::DeadLetter(fault) => (ResultStatus::DeadLetter, told(fault)),
+        Outcome::Rejected(fault) => (ResultStatus::Rejected, told(fault)),
+        Outcome::RateLimited => (ResultStatus::Retry, told_why(place, "the stream's rate limit has no room just now")),
+        Outcome::Retry(RetryReason::Throttled) => (ResultStatus::Retry, told_why(place, "the stream takes no more just now")),
+        Outcome::Retry(RetryReason::Unavailable) => (ResultStatus::Retry, told_why(place, "the stream did not take it")),
+        Outcome::Retry(RetryReason::TimedOut) => {
+            (ResultStatus::Retry, told_why(place, "the stream did not answer in time; it may have been written"))
+        }
     }
 }
 
-fn result_out(index: usize, outcome: &Outcome, is_single: bool) -> ResultOut {
-    let place = |within: String| if is_single { within } else { format!("/{index}{within}") };
-    let (status, errors) = match outcome {
-        Outcome::Accepted => (ResultStatus::Accepted, Vec::new()),
-        Outcome::Retry(reason) => {
-            let detail = match reason {
-                RetryReason::Throttled => "the stream takes no more just now",
-                RetryReason::Unavailable => "the stream did not take it",
-                RetryReason::TimedOut => "the stream did not answer in time; it may have been written",
-            };
-            (ResultStatus::Retry, vec![FieldError { pointer: place(String::new()), detail: detail.to_owned() }])
-        }
-        Outcome::DeadLetter(fault) | Outcome::Rejected(fault) => {
-            let is_kept = matches!(outcome, Outcome::DeadLetter(_));
-            let status = if is_kept { ResultStatus::DeadLetter } else { ResultStatus::Rejected };
-            (status, vec![FieldError { pointer: place(fault.pointer()), detail: fault.to_string() }])
-        }
-    };
-    ResultOut { index, status, errors }
+fn told_why(place: &str, detail: &str) -> Vec<FieldError> {
+    vec![FieldError { pointer: place.to_owned(), detail: detail.to_owned() }]
 }

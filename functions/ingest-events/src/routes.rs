@@ -2,29 +2,35 @@
 
 use axum::Router;
 use axum::extract::State;
+use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::post;
-use domain::ingest::{self, BodyFault, Door};
+use domain::idempotency::{Fingerprint, IdempotencyKey};
+use domain::ingest::{self, Batch, BodyFault, Door, Form};
 use domain::lifecycle::Status;
 use domain::limits::RETRY_AFTER_STACK;
-use domain::publish::Deadline;
 use domain::record::StreamRecord;
 use http::StatusCode;
+use http_edge::problem::rendered;
 use http_edge::stream::no_such_stream;
-use http_edge::{AuthorizedStream, EventBody, FunctionName, InvocationDeadline, Problem, ProblemBody, RequestId};
+use http_edge::{FunctionName, Problem, ProblemBody, SentEvents};
 
 use crate::context::Context;
-use crate::results::{Dialect, EventsOut, IngestOut, respond};
+use crate::cors::{cors, preflight};
+use crate::repeat::{self, Turn};
+use crate::request::Sending;
+use crate::results::{AcceptedOut, Answered, Dialect, EventsOut, IngestOut, is_final, respond};
 
 /// The function's router, whole.
 pub fn app(context: Context) -> Router {
-    let (authenticator, system) = (context.authenticator.clone(), context.system.clone());
+    let (authenticator, system, intakes) = (context.authenticator.clone(), context.system.clone(), context.intakes.clone());
     let routes = Router::new()
-        .route("/streams/{id}/{version}/events", post(post_events))
-        .route("/ingest/{id}", post(post_ingest))
-        .route("/ingest/{id}/{version}", post(post_ingest_version))
+        .route("/streams/{id}/{version}/events", post(post_events).options(preflight))
+        .route("/ingest/{id}", post(post_ingest).options(preflight))
+        .route("/ingest/{id}/{version}", post(post_ingest_version).options(preflight))
+        .route("/stream/v0/data/{id}", post(post_data).options(preflight))
         .with_state(context);
-    http_edge::serve(FunctionName::IngestEvents, routes, authenticator, system)
+    http_edge::serve(FunctionName::IngestEvents, routes, authenticator, system).layer(from_fn_with_state(intakes, cors))
 }
 
 /// Sends events to a version of a stream.
@@ -35,10 +41,22 @@ pub fn app(context: Context) -> Router {
     post,
     path = "/streams/{id}/{version}/events",
     tag = "events",
-    params(("id", description = "The stream's id"), ("version", description = "The stream's version")),
+    params(
+        ("id", description = "The stream's id"),
+        ("version", description = "The stream's version"),
+        ("dry_run" = Option<bool>, Query, description = "Only says what would become of the events; nothing is written"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Names the request for 24 hours: sent again, it is given its first answer"),
+        ("Content-Encoding" = Option<String>, Header, description = "`gzip` or `zstd`"),
+    ),
     request_body(
-        content((Vec<serde_json::Value> = "application/json"), (String = "application/xml")),
-        description = "An array of JSON objects, or one object; or one XML document",
+        content(
+            (Vec<serde_json::Value> = "application/json"),
+            (String = "application/x-ndjson"),
+            (serde_json::Value = "application/cloudevents+json"),
+            (Vec<serde_json::Value> = "application/cloudevents-batch+json"),
+            (String = "application/xml"),
+        ),
+        description = "An array of JSON objects, or one; one a line (NDJSON); CloudEvents; or one XML document",
     ),
     responses(
         (status = 200, description = "Every event is durable in Kinesis", body = EventsOut),
@@ -47,23 +65,19 @@ pub fn app(context: Context) -> Router {
         (status = 401, description = "No valid token", body = ProblemBody),
         (status = 403, description = "The token lacks the scope `ingest`", body = ProblemBody),
         (status = 404, description = "No such stream", body = ProblemBody),
-        (status = 409, description = "The stream has failed", body = ProblemBody),
+        (status = 409, description = "The stream has failed, or a request with this key is being worked on", body = ProblemBody),
         (status = 413, description = "The body, or the one event in it, is too large", body = ProblemBody),
         (status = 415, description = "Not what the stream takes: JSON, or XML where its `input.format` is `xml`", body = ProblemBody),
-        (status = 429, description = "Kinesis takes no more just now; `Retry-After` says when to try again", body = ProblemBody),
+        (status = 422, description = "The key was used for another request", body = ProblemBody),
+        (status = 429, description = "Kinesis, or the stream's rate limit, takes no more just now; `Retry-After` says when to try again", body = ProblemBody),
+        (status = 500, description = "A bug of ours; it may be tried again", body = ProblemBody),
         (status = 503, description = "The stream is still being created, or Kinesis does not answer", body = ProblemBody),
         (status = 504, description = "No answer in time; the events may have been written", body = ProblemBody),
     ),
     security(("token" = ["ingest"])),
 )]
-pub async fn post_events(
-    State(context): State<Context>,
-    AuthorizedStream(record): AuthorizedStream,
-    InvocationDeadline(deadline): InvocationDeadline,
-    RequestId(request_id): RequestId,
-    body: EventBody,
-) -> Result<Response, Problem> {
-    ingest(&context, &record, (&request_id, deadline), body, Dialect::Okdata).await
+pub async fn post_events(State(context): State<Context>, request: Sending) -> Result<Response, Problem> {
+    ingest(&context, request, Dialect::Okdata).await
 }
 
 /// Sends events to the newest `ACTIVE` version of a stream, or else to the newest.
@@ -73,10 +87,21 @@ pub async fn post_events(
     post,
     path = "/ingest/{id}",
     tag = "events",
-    params(("id", description = "The stream's id")),
+    params(
+        ("id", description = "The stream's id"),
+        ("dry_run" = Option<bool>, Query, description = "Only says what would become of the events; nothing is written"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Names the request for 24 hours: sent again, it is given its first answer"),
+        ("Content-Encoding" = Option<String>, Header, description = "`gzip` or `zstd`"),
+    ),
     request_body(
-        content((serde_json::Value = "application/json"), (String = "application/xml")),
-        description = "One JSON object, or an array of them; or one XML document",
+        content(
+            (serde_json::Value = "application/json"),
+            (String = "application/x-ndjson"),
+            (serde_json::Value = "application/cloudevents+json"),
+            (Vec<serde_json::Value> = "application/cloudevents-batch+json"),
+            (String = "application/xml"),
+        ),
+        description = "One JSON object, or an array of them; one a line (NDJSON); CloudEvents; or one XML document",
     ),
     responses(
         (status = 200, description = "Every event is durable in Kinesis", body = IngestOut),
@@ -85,23 +110,19 @@ pub async fn post_events(
         (status = 401, description = "No valid token", body = ProblemBody),
         (status = 403, description = "The token lacks the scope `ingest`", body = ProblemBody),
         (status = 404, description = "No such stream", body = ProblemBody),
-        (status = 409, description = "The stream has failed", body = ProblemBody),
+        (status = 409, description = "The stream has failed, or a request with this key is being worked on", body = ProblemBody),
         (status = 413, description = "The body, or the one event in it, is too large", body = ProblemBody),
         (status = 415, description = "Not what the stream takes: JSON, or XML where its `input.format` is `xml`", body = ProblemBody),
-        (status = 429, description = "Kinesis takes no more just now; `Retry-After` says when to try again", body = ProblemBody),
+        (status = 422, description = "The key was used for another request", body = ProblemBody),
+        (status = 429, description = "Kinesis, or the stream's rate limit, takes no more just now; `Retry-After` says when to try again", body = ProblemBody),
+        (status = 500, description = "A bug of ours; it may be tried again", body = ProblemBody),
         (status = 503, description = "The stream is still being created, or Kinesis does not answer", body = ProblemBody),
         (status = 504, description = "No answer in time; the events may have been written", body = ProblemBody),
     ),
     security(("token" = ["ingest"])),
 )]
-pub async fn post_ingest(
-    State(context): State<Context>,
-    AuthorizedStream(record): AuthorizedStream,
-    InvocationDeadline(deadline): InvocationDeadline,
-    RequestId(request_id): RequestId,
-    body: EventBody,
-) -> Result<Response, Problem> {
-    ingest(&context, &record, (&request_id, deadline), body, Dialect::Moose).await
+pub async fn post_ingest(State(context): State<Context>, request: Sending) -> Result<Response, Problem> {
+    ingest(&context, request, Dialect::Moose).await
 }
 
 /// Sends events to a version of a stream, as `/ingest/{id}` does to the newest `ACTIVE` one.
@@ -109,10 +130,22 @@ pub async fn post_ingest(
     post,
     path = "/ingest/{id}/{version}",
     tag = "events",
-    params(("id", description = "The stream's id"), ("version", description = "The stream's version")),
+    params(
+        ("id", description = "The stream's id"),
+        ("version", description = "The stream's version"),
+        ("dry_run" = Option<bool>, Query, description = "Only says what would become of the events; nothing is written"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Names the request for 24 hours: sent again, it is given its first answer"),
+        ("Content-Encoding" = Option<String>, Header, description = "`gzip` or `zstd`"),
+    ),
     request_body(
-        content((serde_json::Value = "application/json"), (String = "application/xml")),
-        description = "One JSON object, or an array of them; or one XML document",
+        content(
+            (serde_json::Value = "application/json"),
+            (String = "application/x-ndjson"),
+            (serde_json::Value = "application/cloudevents+json"),
+            (Vec<serde_json::Value> = "application/cloudevents-batch+json"),
+            (String = "application/xml"),
+        ),
+        description = "One JSON object, or an array of them; one a line (NDJSON); CloudEvents; or one XML document",
     ),
     responses(
         (status = 200, description = "Every event is durable in Kinesis", body = IngestOut),
@@ -121,38 +154,113 @@ pub async fn post_ingest(
     ),
     security(("token" = ["ingest"])),
 )]
-pub async fn post_ingest_version(
-    context: State<Context>,
-    stream: AuthorizedStream,
-    deadline: InvocationDeadline,
-    request_id: RequestId,
-    body: EventBody,
-) -> Result<Response, Problem> {
-    post_ingest(context, stream, deadline, request_id, body).await
+pub async fn post_ingest_version(State(context): State<Context>, request: Sending) -> Result<Response, Problem> {
+    ingest(&context, request, Dialect::Moose).await
 }
 
-async fn ingest(
-    context: &Context,
-    record: &StreamRecord,
-    (request_id, deadline): (&str, Deadline),
-    body: EventBody,
-    dialect: Dialect,
-) -> Result<Response, Problem> {
-    let input = &record.document.input;
-    let body = body.read(input.format).await?;
+/// Sends one event, as clients of Amperity's Streaming Ingest API do.
+///
+/// The body is one JSON object; or one XML document for a stream with `input.format: xml`, which is not read here.
+#[utoipa::path(
+    post,
+    path = "/stream/v0/data/{id}",
+    tag = "events",
+    params(
+        ("id", description = "The stream's name for ingest, such as `is-AbCDefGH`, or its id"),
+        ("dry_run" = Option<bool>, Query, description = "Only says what would become of the events; nothing is written"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Names the request for 24 hours: sent again, it is given its first answer"),
+        ("Content-Encoding" = Option<String>, Header, description = "`gzip` or `zstd`"),
+    ),
+    request_body(
+        content(
+            (serde_json::Value = "application/json"),
+            (serde_json::Value = "application/cloudevents+json"),
+            (String = "application/xml"),
+        ),
+        description = "One JSON object, or one XML document",
+    ),
+    responses(
+        (status = 202, description = "The event is durable in Kinesis", body = AcceptedOut),
+        (status = 400, description = "The event cannot be accepted as it is", body = ProblemBody),
+        (status = 401, description = "No valid token", body = ProblemBody),
+        (status = 413, description = "The event is larger than the stream takes: 254 KiB, unless its document says otherwise", body = ProblemBody),
+        (status = 429, description = "No more just now; `Retry-After` says when to try again", body = ProblemBody),
+        (status = 500, description = "A bug of ours; it may be tried again", body = ProblemBody),
+        (status = 503, description = "The stream is still being created, or Kinesis does not answer", body = ProblemBody),
+        (status = 504, description = "No answer in time; the event may have been written", body = ProblemBody),
+        (status = "default", description = "As for `/ingest/{id}`", body = ProblemBody),
+    ),
+    security(("token" = ["ingest"])),
+)]
+pub async fn post_data(State(context): State<Context>, request: Sending) -> Result<Response, Problem> {
+    ingest(&context, request, Dialect::Amperity).await
+}
+
+async fn ingest(context: &Context, request: Sending, dialect: Dialect) -> Result<Response, Problem> {
+    let Sending { intake, deadline, request_id, is_dry_run, key, body } = request;
+    let record = &intake.record;
+    let sent = body.read(record.document.input.format).await?;
     check_status(record)?;
-    let batch = ingest::split(&body, input.format).map_err(body_problem)?;
-    let within_budget = deadline.within_budget(context.system.now());
+    let batch = split(&sent, dialect, record)?;
+    let hold = match key.filter(|_| !is_dry_run) {
+        None => None,
+        Some(key) => {
+            let key = IdempotencyKey::new(&record.owner, &record.key, &key);
+            let fingerprint = fingerprint(dialect, &sent);
+            match repeat::claim(context.keys.as_ref(), context.system.as_ref(), key, &fingerprint).await? {
+                Turn::First(hold) => Some(hold),
+                Turn::Again(response) => return Ok(response),
+            }
+        }
+    };
     let door = Door {
-        record,
+        intake: &intake,
         publisher: context.publisher.as_ref(),
         dead_letters: context.dead_letters.as_ref(),
+        limiter: &context.limiter,
         system: context.system.as_ref(),
-        deadline: within_budget,
-        request_id,
+        deadline,
+        request_id: &request_id,
+        is_dry_run,
     };
-    let outcomes = door.accept(&batch).await;
-    Ok(respond(dialect, record, &batch, &outcomes, body.len()))
+    let receipt = door.accept(&batch).await;
+    let is_final = is_final(&receipt);
+    let body_bytes = sent.body.len();
+    let answered = Answered { intake: &intake, batch: &batch, receipt, is_dry_run, body_bytes, request_id: &request_id };
+    let response = respond(dialect, answered);
+    match hold {
+        None => Ok(response),
+        Some(hold) if is_final => hold.keep(rendered(response, &request_id)).await,
+        Some(hold) => {
+            hold.release().await;
+            Ok(response)
+        }
+    }
+}
+
+/// Reads the events of a body as its form and the dialect say.
+fn split<'b>(sent: &'b SentEvents, dialect: Dialect, record: &StreamRecord) -> Result<Batch<'b>, Problem> {
+    let input = &record.document.input;
+    if dialect == Dialect::Amperity {
+        if matches!(sent.form, Form::JsonLines | Form::CloudEvents) {
+            let detail = "expected one JSON object or one XML document; batches are taken by /ingest and /streams";
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+        }
+        if sent.body.len() > input.max_event_bytes as usize {
+            let detail = format!("expected at most {} bytes, got {}", input.max_event_bytes, sent.body.len());
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
+        }
+    }
+    let batch = ingest::split(&sent.body, sent.form).map_err(body_problem)?;
+    if dialect == Dialect::Amperity && !batch.is_single {
+        return Err(Problem::bad_request("expected one JSON object, got an array"));
+    }
+    Ok(batch)
+}
+
+/// What makes a request the same as another: the dialect, since it decides the answer, and what was sent.
+fn fingerprint(dialect: Dialect, sent: &SentEvents) -> Fingerprint {
+    Fingerprint::of(&[format!("{dialect:?} {:?}", sent.form).as_bytes(), &sent.body])
 }
 
 fn check_status(record: &StreamRecord) -> Result<(), Problem> {
@@ -171,12 +279,12 @@ fn check_status(record: &StreamRecord) -> Result<(), Problem> {
 
 fn body_problem(fault: BodyFault) -> Problem {
     match fault {
-        BodyFault::Empty(_) | BodyFault::NotUtf8 { .. } | BodyFault::Malformed { .. } => Problem::bad_request(fault.to_string()),
+        BodyFault::Empty(_) | BodyFault::NotUtf8 { .. } | BodyFault::Malformed(_) => Problem::bad_request(fault.to_string()),
         BodyFault::TooMany(_) => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, fault.to_string()),
     }
 }
 
 /// This function's part of the OpenAPI document.
 #[derive(utoipa::OpenApi)]
-#[openapi(paths(post_events, post_ingest, post_ingest_version))]
+#[openapi(paths(post_data, post_events, post_ingest, post_ingest_version))]
 pub struct ApiDoc;

@@ -11,14 +11,16 @@ use domain::access::Scope;
 use domain::api_key::ApiKey;
 use domain::fake_objects::{FakeObjects, with_s3_sink};
 use domain::fakes::{
-    FakeApiKeys, FakeDeadLetters, FakeMarks, FakePublisher, FakeRawStreams, FakeStacks, FakeStore, FakeSystem, active_stream, api_key,
-    block_on, dead_letter, resource,
+    FakeApiKeys, FakeDeadLetters, FakeIdempotencyKeys, FakeMarks, FakePublisher, FakeRateLeases, FakeRawStreams, FakeStacks, FakeStore,
+    FakeSystem, active_stream, api_key, block_on, dead_letter, resource,
 };
 use domain::history::HistoryLimits;
+use domain::ingest::PreparedIntakes;
 use domain::letters::LetterLimits;
 use domain::lifecycle::{StackStatus, Status};
 use domain::names::Naming;
 use domain::provision::StackProvisioner;
+use domain::rate_lease::SharedRateLimiter;
 use domain::record::Part;
 use domain::resource::ResourceKind;
 use domain::stack_request::{Deployment, StackRequest};
@@ -69,6 +71,11 @@ const CASES: &[Case] = &[
     object("POST", "/ingest/{id}", WITH_SINK, Some(EVENT), 200),
     object("POST", "/ingest/{id}/{version}", WITH_SINK, Some(EVENT), 200),
     object("POST", "/streams/{id}/{version}/events", WITH_SINK, Some(EVENT), 200),
+    object("POST", "/stream/v0/data/{id}", WITH_SINK, Some(EVENT), 202),
+    own("OPTIONS", "/ingest/{id}", None, 204),
+    own("OPTIONS", "/ingest/{id}/{version}", None, 204),
+    own("OPTIONS", "/streams/{id}/{version}/events", None, 204),
+    own("OPTIONS", "/stream/v0/data/{id}", None, 204),
     Case { query: "?from_date=2018-02-07&to_date=2018-02-07", ..object("GET", "/streams/{id}/{version}/events", WITH_SINK, None, 200) },
     object("GET", "/streams/{id}/{version}/dead-letters", WITH_SINK, None, 200),
     object("POST", "/streams/{id}/{version}/dead-letters/redrive", WITH_SINK, Some(r#"{"reason":"undecodable"}"#), 200),
@@ -228,9 +235,11 @@ impl Bench {
         store.insert_resource(resource("waste", ResourceKind::Cache, CACHE, "memory: {}"));
         api_keys.insert(api_key("waste", &[Scope::Ingest]));
         let ingest_events = ingest_events::routes::app(ingest_events::context::Context {
-            streams: store.clone(),
+            intakes: Arc::new(PreparedIntakes::new(store.clone(), store.clone(), |_| Ok(None), system.clone())),
             publisher,
             dead_letters: Arc::new(FakeDeadLetters::default()),
+            limiter: Arc::new(SharedRateLimiter::new(Arc::new(FakeRateLeases::default()))),
+            keys: Arc::new(FakeIdempotencyKeys::default()),
             authenticator: authenticator.clone(),
             system: system.clone(),
         });

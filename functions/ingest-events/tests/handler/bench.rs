@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use domain::access::Scope;
-use domain::fakes::{FakeApiKeys, FakeDeadLetters, FakePublisher, FakeStore, FakeSystem, FakeVerificationKeys, PutFault, active_stream};
+use domain::fakes::{
+    FakeApiKeys, FakeDeadLetters, FakeIdempotencyKeys, FakePublisher, FakeRateLeases, FakeStore, FakeSystem, FakeVerificationKeys,
+    PutFault, active_stream,
+};
+use domain::ingest::PreparedIntakes;
 use domain::lifecycle::Status;
+use domain::rate_lease::SharedRateLimiter;
 use domain::record::StreamRecord;
-use domain::stream_cache::CachedStreams;
 use http_edge::Authenticator;
 use http_edge::testing::{Answer, TestIssuer, event, send};
 use ingest_events::context::Context;
@@ -20,7 +24,9 @@ pub(crate) const EVENTS: &str = "/streams/refuse-trucks/1/events";
 pub(crate) const INGEST: &str = "/ingest/refuse-trucks";
 /// Moose's route to one version.
 pub(crate) const INGEST_VERSION: &str = "/ingest/refuse-trucks/1";
-/// Every route.
+/// Amperity's route.
+pub(crate) const DATA: &str = "/stream/v0/data/is-00000000";
+/// Every route that takes batches.
 pub(crate) const ROUTES: [&str; 3] = [EVENTS, INGEST, INGEST_VERSION];
 /// Where the stream's events go.
 pub(crate) const RAW_STREAM: &str = "dp.green.refuse-trucks.raw.1.json";
@@ -34,6 +40,8 @@ pub(crate) struct Bench {
     pub(crate) store: Arc<FakeStore>,
     pub(crate) publisher: Arc<FakePublisher>,
     pub(crate) letters: Arc<FakeDeadLetters>,
+    pub(crate) leases: Arc<FakeRateLeases>,
+    pub(crate) answers: Arc<FakeIdempotencyKeys>,
     pub(crate) system: Arc<FakeSystem>,
     router: Router,
 }
@@ -52,15 +60,18 @@ impl Bench {
         store.insert(active_stream("refuse-trucks", "1", "waste"));
         let publisher = Arc::new(FakePublisher::with_script(script));
         let letters = Arc::new(FakeDeadLetters::default());
+        let (leases, answers) = (Arc::new(FakeRateLeases::default()), Arc::new(FakeIdempotencyKeys::default()));
         let system = Arc::new(FakeSystem::new());
         let context = Context {
-            streams: Arc::new(CachedStreams::new(store.clone(), system.clone())),
+            intakes: Arc::new(PreparedIntakes::new(store.clone(), store.clone(), rules::event_rules::compile, system.clone())),
             publisher: publisher.clone(),
             dead_letters: letters.clone(),
+            limiter: Arc::new(SharedRateLimiter::new(leases.clone())),
+            keys: answers.clone(),
             authenticator: Arc::new(Authenticator::new(issuer.trust(keys.clone(), Arc::new(FakeApiKeys::default())), system.clone())),
             system: system.clone(),
         };
-        Self { issuer, keys, store, publisher, letters, system, router: routes::app(context) }
+        Self { issuer, keys, store, publisher, letters, leases, answers, system, router: routes::app(context) }
     }
 
     /// The recorded event of a `POST` with a token that may send events.

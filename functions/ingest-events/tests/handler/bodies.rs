@@ -74,7 +74,7 @@ async fn a_malformed_body_is_a_bad_request_that_says_where() {
     title: "Bad Request"
     type: "urn:millrace:problem:bad-request"
     "#);
-    for body in ["[", "[1,]", "{'truck':17}", "{} {}", "{}\n{}", "[] []", "\u{feff}{}"] {
+    for body in ["[", "[1,]", "{'truck':17}", "{} {}", "{}\n{}", "[] []"] {
         let answer = bench.post(EVENTS, body).await;
         let detail = answer.body["detail"].as_str().unwrap_or_default();
         assert!(answer.status == 400 && detail.contains(" at line "), "{body:?}: {detail}");
@@ -141,13 +141,13 @@ async fn a_media_type_other_than_json_in_utf_8_is_415() {
     415
     content-type: application/problem+json
 
-    detail: "expected content-type application/json in UTF-8, got \"text/plain\""
+    detail: "expected content-type application/json (or one that ends in +json), application/x-ndjson or application/octet-stream, in UTF-8, got \"text/plain\""
     request_id: [request id]
     status: 415
     title: "Unsupported Media Type"
     type: "urn:millrace:problem:unsupported-media-type"
     "#);
-    let refused = ["application/x-ndjson", "application/xml", "application/json; charset=latin1", "application/jsonp", ""];
+    let refused = ["application/xml", "application/json; charset=latin1", "application/jsonp"];
     for content_type in refused {
         for path in ROUTES {
             let answer = bench.send(&with_header(bench.request(path, TRUCK), "content-type", content_type)).await;
@@ -162,23 +162,6 @@ async fn a_charset_is_found_whatever_its_case() {
     let bench = Bench::new();
     let answer = bench.send(&with_header(bench.request(EVENTS, TRUCK), "content-type", "application/json; Charset=latin1")).await;
     assert_eq!(answer.status, 415);
-}
-
-#[tokio::test]
-async fn an_encoded_body_is_415() {
-    let bench = Bench::new();
-    let answer = bench.send(&with_header(bench.request(EVENTS, TRUCK), "content-encoding", "gzip")).await;
-    assert_snapshot!(shown(&answer), @r#"
-    415
-    content-type: application/problem+json
-
-    detail: "expected no content-encoding, got \"gzip\""
-    request_id: [request id]
-    status: 415
-    title: "Unsupported Media Type"
-    type: "urn:millrace:problem:unsupported-media-type"
-    "#);
-    assert!(bench.publisher.calls().is_empty());
 }
 
 #[tokio::test]

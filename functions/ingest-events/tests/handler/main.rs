@@ -5,6 +5,7 @@
 mod access;
 mod bench;
 mod bodies;
+mod cors;
 mod kinesis;
 mod outcomes;
 mod raw_less;

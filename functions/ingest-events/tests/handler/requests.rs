@@ -12,9 +12,9 @@ async fn a_wrong_method_is_405_and_names_the_right_ones() {
     assert_snapshot!(shown(&bench.send(&event("PUT", INGEST, None, Some(TRUCK))).await), @r#"
     405
     content-type: application/problem+json
-    allow: POST
+    allow: POST, OPTIONS
 
-    detail: "expected one of: POST"
+    detail: "expected one of: POST, OPTIONS"
     request_id: [request id]
     status: 405
     title: "Method Not Allowed"
@@ -24,9 +24,9 @@ async fn a_wrong_method_is_405_and_names_the_right_ones() {
     assert_snapshot!(shown(&bench.send(&event("DELETE", EVENTS, None, None)).await), @r#"
     405
     content-type: application/problem+json
-    allow: POST, GET
+    allow: POST, OPTIONS, GET
 
-    detail: "expected one of: POST, GET"
+    detail: "expected one of: POST, OPTIONS, GET"
     request_id: [request id]
     status: 405
     title: "Method Not Allowed"
@@ -35,7 +35,7 @@ async fn a_wrong_method_is_405_and_names_the_right_ones() {
     for method in ["GET", "HEAD", "PATCH", "DELETE"] {
         let answer = bench.send(&event(method, INGEST_VERSION, None, None)).await;
         assert_eq!(answer.status, 405, "{method}");
-        assert_eq!(answer.headers["allow"], "POST", "{method}");
+        assert_eq!(answer.headers["allow"], "POST, OPTIONS", "{method}");
     }
 }
 

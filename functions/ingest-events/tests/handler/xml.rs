@@ -109,7 +109,7 @@ async fn what_is_not_said_to_be_xml_is_415_and_names_what_is_expected() {
     415
     content-type: application/problem+json
 
-    detail: "expected content-type application/xml, text/xml or one that ends in +xml, in UTF-8, got \"application/json\""
+    detail: "expected content-type application/xml, text/xml, one that ends in +xml, or application/octet-stream, in UTF-8, got \"application/json\""
     request_id: [request id]
     status: 415
     title: "Unsupported Media Type"
@@ -118,7 +118,7 @@ async fn what_is_not_said_to_be_xml_is_415_and_names_what_is_expected() {
     let mut silent = bench.request(EVENTS, DOCUMENT);
     silent["headers"].as_object_mut().map(|headers| headers.remove("content-type"));
     let answer = bench.send(&silent).await;
-    let detail = "expected content-type application/xml, text/xml or one that ends in +xml, in UTF-8, got none";
+    let detail = "expected content-type application/xml, text/xml, one that ends in +xml, or application/octet-stream, in UTF-8, got none";
     assert_eq!((answer.status, &answer.body["detail"]), (415, &json!(detail)));
     for content_type in ["application/xml; charset=iso-8859-1", "application/xmlx", "text/html", "+xml/a", ""] {
         for path in ROUTES {
@@ -132,7 +132,7 @@ async fn what_is_not_said_to_be_xml_is_415_and_names_what_is_expected() {
 async fn xml_for_a_stream_of_json_is_415_and_names_what_is_expected() {
     let bench = Bench::new();
     let answer = post(&bench, EVENTS, "application/xml", DOCUMENT).await;
-    let detail = "expected content-type application/json in UTF-8, got \"application/xml\"";
+    let detail = "expected content-type application/json (or one that ends in +json), application/x-ndjson or application/octet-stream, in UTF-8, got \"application/xml\"";
     assert_eq!((answer.status, &answer.body["detail"]), (415, &json!(detail)));
     assert!(bench.publisher.calls().is_empty());
 }

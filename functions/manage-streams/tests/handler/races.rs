@@ -26,12 +26,6 @@ impl StreamReader for SlowStore {
         yield_now().await;
         found
     }
-
-    async fn load_for_ingest(&self, reach: &Reach, id: &StreamId) -> Result<Option<StreamRecord>, StoreFault> {
-        let found = self.0.load_for_ingest(reach, id).await;
-        yield_now().await;
-        found
-    }
 }
 
 #[async_trait::async_trait]

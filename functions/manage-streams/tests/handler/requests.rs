@@ -67,9 +67,9 @@ async fn a_wrong_method_on_another_functions_path_names_that_paths_methods() {
     let bench = Bench::with_stream().await;
     for method in ["DELETE", "PUT"] {
         let answer = bench.call(method, "/streams/refuse-trucks/1/events", None).await;
-        assert_eq!((answer.status, answer.header("allow")), (405, Some("POST, GET")), "{method}");
+        assert_eq!((answer.status, answer.header("allow")), (405, Some("POST, OPTIONS, GET")), "{method}");
         let answer = bench.call(method, "/ingest/refuse-trucks", None).await;
-        assert_eq!((answer.status, answer.header("allow")), (405, Some("POST")), "{method}");
+        assert_eq!((answer.status, answer.header("allow")), (405, Some("POST, OPTIONS")), "{method}");
     }
 }
 

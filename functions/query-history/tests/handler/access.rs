@@ -65,8 +65,8 @@ async fn a_foreign_stream_is_answered_like_a_missing_one_whatever_is_asked() {
 async fn a_wrong_method_is_405_and_an_unknown_path_404() {
     let bench = Bench::new();
     let answer = bench.send(&event("DELETE", EVENTS, None, None)).await;
-    let mut expected = problem(405, "Method Not Allowed", "expected one of: POST, GET");
-    expected["allow"] = "POST, GET".into();
+    let mut expected = problem(405, "Method Not Allowed", "expected one of: POST, OPTIONS, GET");
+    expected["allow"] = "POST, OPTIONS, GET".into();
     assert_eq!(shown(&answer), expected);
     let answer = bench.send(&event("GET", "/streams/refuse-trucks/1/events/7", None, None)).await;
     assert_eq!(shown(&answer), problem(404, "Not Found", "there is no such route"));

@@ -14,7 +14,8 @@ use crate::record::{Part, StreamRecord};
 use crate::resource::{Resource, ResourceKey, ResourceUser};
 use crate::stats::{BatchStats, Stats, StatsReader, StatsWriter};
 use crate::store::{
-    FaultyStreams, Routes, StackIndex, StoreFault, StreamReader, StreamStore, StreamWriter, WriteFault, newest, newest_working,
+    FaultyStreams, IngestReader, Routes, StackIndex, StoreFault, StreamReader, StreamStore, StreamWriter, WriteFault, newest,
+    newest_working,
 };
 
 /// A working stream as the store holds it, with an event time at `$.time`, made at the fake clock's start.
@@ -169,10 +170,19 @@ impl StreamReader for FakeStore {
         self.called()?;
         Ok(newest(self.versions(reach, id, version)))
     }
+}
 
+#[async_trait::async_trait]
+impl IngestReader for FakeStore {
     async fn load_for_ingest(&self, reach: &Reach, id: &StreamId) -> Result<Option<StreamRecord>, StoreFault> {
         self.called()?;
         Ok(newest_working(self.versions(reach, id, None)))
+    }
+
+    async fn load_by_ingest_id(&self, reach: &Reach, id: &IngestId) -> Result<Option<StreamRecord>, StoreFault> {
+        self.called()?;
+        let found = lock(&self.streams).values().find(|record| record.ingest_id == *id).cloned();
+        Ok(found.filter(|record| reach.covers(&record.owner)))
     }
 }
 

@@ -14,8 +14,10 @@ use crate::outcome::RetryReason;
 use crate::publish::{Deadline, EventPublisher, PutResult, Record};
 use crate::system::System;
 
+pub use crate::fake_idempotency::{FakeIdempotencyKeys, KeyCall, KeyFault};
 pub use crate::fake_keys::{FakeApiKeys, FakeVerificationKeys, api_key};
 pub use crate::fake_letters::{FakeMarks, FakeRawStreams, MarkCall, MarkFault, dead_letter};
+pub use crate::fake_rate_leases::FakeRateLeases;
 pub use crate::fake_resources::resource;
 pub use crate::fake_seen_keys::{FakeGates, FakeSeenKeys};
 pub use crate::fake_stacks::FakeStacks;

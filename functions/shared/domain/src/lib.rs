@@ -8,6 +8,7 @@
 pub mod access;
 pub mod api_key;
 pub mod api_key_cache;
+pub mod cloud_event;
 pub mod collection;
 pub mod config;
 pub mod dead_letter;
@@ -17,11 +18,15 @@ pub mod document;
 pub mod duration_text;
 pub mod environment;
 #[cfg(any(test, feature = "fakes"))]
+mod fake_idempotency;
+#[cfg(any(test, feature = "fakes"))]
 mod fake_keys;
 #[cfg(any(test, feature = "fakes"))]
 mod fake_letters;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fake_objects;
+#[cfg(any(test, feature = "fakes"))]
+mod fake_rate_leases;
 #[cfg(any(test, feature = "fakes"))]
 mod fake_resources;
 #[cfg(any(test, feature = "fakes"))]
@@ -37,6 +42,7 @@ pub mod fakes;
 pub mod field_path;
 mod formats;
 pub mod history;
+pub mod idempotency;
 pub mod ids;
 pub mod ingest;
 pub mod input;
@@ -54,6 +60,7 @@ pub mod pipeline;
 pub mod process;
 pub mod provision;
 pub mod publish;
+pub mod rate_lease;
 pub mod rate_limiter;
 pub mod record;
 pub mod reference;
@@ -66,7 +73,6 @@ pub mod spelling;
 pub mod stack_request;
 pub mod stats;
 pub mod store;
-pub mod stream_cache;
 pub mod system;
 pub mod text_tree;
 pub mod token;

@@ -8,6 +8,9 @@ use std::time::Duration;
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
 pub const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 
+/// The largest request body once it is decoded, in bytes. Ours.
+pub const MAX_DECODED_BYTES: usize = 16 * 1024 * 1024;
+
 /// The most events in one request. Ours.
 pub const MAX_EVENTS_PER_REQUEST: usize = 5_000;
 
@@ -27,6 +30,12 @@ pub const MAX_RECORDS_PER_PUT: usize = 500;
 
 /// Bytes in one `PutRecords` call, partition keys included (same source).
 pub const MAX_BYTES_PER_PUT: usize = 10 * 1024 * 1024;
+
+/// `PutRecords` calls of one request at once, where order does not matter. Ours.
+pub const PUTS_AT_ONCE: usize = 4;
+
+/// Characters of a partition key (same source).
+pub const MAX_PARTITION_KEY_CHARS: usize = 256;
 
 /// Bytes of one Kinesis record, partition key included (same source).
 pub const MAX_RECORD_BYTES: usize = 1024 * 1024;
@@ -109,6 +118,9 @@ pub const MAX_REDRIVE: usize = 10_000;
 
 /// How long a dead letter belongs to the request that puts it back: longer than any request lives.
 pub const LETTER_CLAIM_TIME: Duration = Duration::from_secs(60);
+
+/// How long an `Idempotency-Key` belongs to the request that claimed it: longer than any request lives.
+pub const IDEMPOTENCY_CLAIM_TIME: Duration = Duration::from_secs(60);
 
 /// What a redrive keeps of a request's time for the letters in hand: they are put back, marked and counted in it.
 pub const REDRIVE_BATCH_TIME: Duration = Duration::from_secs(6);

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use futures::stream::{self, StreamExt};
 use time::OffsetDateTime;
 
 use crate::limits::{BACKOFF_BASE, BACKOFF_CAP, DEADLINE_RESERVE, MAX_BYTES_PER_PUT, MAX_RECORDS_PER_PUT, PUT_ATTEMPTS, PUT_TIME_BUDGET};
@@ -64,7 +65,8 @@ impl Deadline {
     }
 }
 
-/// Puts all records, in calls within the limits. Records of different keys only: order among them is not kept.
+/// Puts all records, in calls within the limits, up to `at_once` of them at a time. With one at a time, and as long as Kinesis takes
+/// everything, records arrive in their order.
 ///
 /// Returns one result a record, in order. A record that fails is sent again with full jitter up to [`PUT_ATTEMPTS`] times before `deadline`.
 pub async fn put_all(
@@ -73,18 +75,30 @@ pub async fn put_all(
     deadline: Deadline,
     stream: &str,
     records: &[Record<'_>],
+    at_once: usize,
 ) -> Vec<PutResult> {
-    let mut results = Vec::with_capacity(records.len());
-    for chunk in chunks(records) {
-        // Past the deadline nothing new is started; what was not sent is known not to be written.
-        if !results.is_empty() && deadline.is_past(system.now()) {
-            results.extend(vec![Err(RetryReason::Unavailable); chunk.len()]);
-            continue;
-        }
-        results.extend(put_chunk(publisher, system, deadline, stream, chunk).await);
+    let mut calls = Vec::new();
+    for (nth, chunk) in chunks(records).into_iter().enumerate() {
+        calls.push(put_nth(publisher, system, deadline, stream, (nth, chunk)));
     }
+    let answers: Vec<Vec<PutResult>> = stream::iter(calls).buffered(at_once.max(1)).collect().await;
+    let results = answers.concat();
     debug_assert_eq!(results.len(), records.len());
     results
+}
+
+/// Past the deadline nothing new is started but the first call; what was not sent is known not to be written.
+async fn put_nth(
+    publisher: &dyn EventPublisher,
+    system: &dyn System,
+    deadline: Deadline,
+    stream: &str,
+    (nth, chunk): (usize, &[Record<'_>]),
+) -> Vec<PutResult> {
+    if nth > 0 && deadline.is_past(system.now()) {
+        return vec![Err(RetryReason::Unavailable); chunk.len()];
+    }
+    put_chunk(publisher, system, deadline, stream, chunk).await
 }
 
 async fn put_chunk(
@@ -165,7 +179,7 @@ pub async fn put_in_order(
             break;
         }
         let picked: Vec<Record<'_>> = wave.iter().map(|index| records[*index].1).collect();
-        let answers = put_all(publisher, system, deadline, stream, &picked).await;
+        let answers = put_all(publisher, system, deadline, stream, &picked, 1).await;
         let has_failed = answers.iter().any(Result::is_err);
         wave.iter().zip(answers).for_each(|(index, answer)| results[*index] = answer);
         if has_failed {
@@ -227,7 +241,7 @@ mod tests {
         let records: Vec<Record<'_>> =
             data.iter().zip(&keys).map(|(data, key)| Record { data: data.as_bytes(), partition_key: key }).collect();
         let system = FakeSystem::new();
-        block_on(put_all(publisher, &system, deadline(&system), "raw", &records))
+        block_on(put_all(publisher, &system, deadline(&system), "raw", &records, 1))
     }
 
     #[test]
@@ -250,7 +264,7 @@ mod tests {
         let system = FakeSystem::new();
         let past = Deadline::before_invocation_end(system.now());
         let record = Record { data: b"a", partition_key: "k" };
-        let results = block_on(put_all(&publisher, &system, past, "raw", &[record]));
+        let results = block_on(put_all(&publisher, &system, past, "raw", &[record], 1));
         assert_eq!(results, [Err(RetryReason::Throttled)]);
         assert_eq!(publisher.calls().len(), 1);
     }
@@ -277,7 +291,7 @@ mod tests {
         let publisher = slow(&system, Duration::from_secs(3));
         let deadline = Deadline::before_invocation_end(system.now() + DEADLINE_RESERVE + Duration::from_secs(5));
         let records = vec![Record { data: b"x", partition_key: "k" }; 2 * MAX_RECORDS_PER_PUT + 1];
-        let results = block_on(put_all(&publisher, &system, deadline, "raw", &records));
+        let results = block_on(put_all(&publisher, &system, deadline, "raw", &records, 1));
         assert_eq!(publisher.inner.calls().len(), 2);
         assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 2 * MAX_RECORDS_PER_PUT);
         assert_eq!(results.last(), Some(&Err(RetryReason::Unavailable)), "known not to be written");

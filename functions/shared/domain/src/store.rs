@@ -1,7 +1,7 @@
 //! The stored state, as ports: each function takes only the ones that it needs, and its IAM policy mirrors them.
 
 use crate::access::Reach;
-use crate::ids::{Owner, StreamId, Version};
+use crate::ids::{IngestId, Owner, StreamId, Version};
 use crate::process::Route;
 use crate::record::{Part, StreamRecord};
 
@@ -50,9 +50,16 @@ pub enum WriteFault {
 pub trait StreamReader: Send + Sync {
     /// Loads a stream within reach; without a version the newest one. A foreign stream is `None`, exactly like a missing one.
     async fn load(&self, reach: &Reach, id: &StreamId, version: Option<&Version>) -> Result<Option<StreamRecord>, StoreFault>;
+}
 
+/// Finds streams for a sender of events, who may name less than a version, or use a name of its own.
+#[async_trait::async_trait]
+pub trait IngestReader: StreamReader {
     /// Loads the version of a stream that takes events when a sender names none: the newest one that works, or else the newest.
     async fn load_for_ingest(&self, reach: &Reach, id: &StreamId) -> Result<Option<StreamRecord>, StoreFault>;
+
+    /// Loads the stream that has this name for ingest.
+    async fn load_by_ingest_id(&self, reach: &Reach, id: &IngestId) -> Result<Option<StreamRecord>, StoreFault>;
 }
 
 /// Chooses the newest version.

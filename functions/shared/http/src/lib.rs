@@ -8,11 +8,13 @@
 pub mod authenticate;
 pub mod body;
 mod claims;
+mod content_encoding;
 pub mod edge;
 #[cfg(test)]
 mod external_issuer_tests;
 pub mod fields;
 pub mod key_cache;
+mod media_type;
 pub mod owner;
 pub mod problem;
 pub mod query;
@@ -23,7 +25,7 @@ pub mod testing;
 pub mod trust;
 
 pub use authenticate::{Authenticator, ExternalIssuer, Trust};
-pub use body::{DocumentBody, EventBody};
+pub use body::{DocumentBody, EventBody, SentEvents};
 pub use edge::{InvocationDeadline, Measures, RequestId, serve};
 pub use fields::Fields;
 pub use owner::ActingOwner;

@@ -88,7 +88,8 @@ impl Problem {
 
     /// 500: a bug of ours. The cause goes to the log only.
     pub fn internal(cause: impl Into<String>) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "something went wrong on our side").with_cause(cause)
+        let problem = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "something went wrong on our side");
+        problem.with_cause(cause).with_retry_after(RETRY_AFTER)
     }
 
     /// 503: something that we need does not answer. The cause goes to the log only.
@@ -140,7 +141,7 @@ impl Problem {
     }
 
     /// Makes the response, body and all.
-    pub(crate) fn into_response_with(self, request_id: &str) -> Response {
+    pub fn into_response_with(self, request_id: &str) -> Response {
         let title = self.status.canonical_reason().unwrap_or("Error");
         let body = ProblemBody {
             kind: format!("urn:millrace:problem:{}", title.to_ascii_lowercase().replace(' ', "-")),
@@ -157,6 +158,14 @@ impl Problem {
         response.headers_mut().extend(self.headers);
         response
     }
+}
+
+/// Gives a response that stands for a problem its body now, where somebody wants to read it before the edge does.
+pub fn rendered(mut response: Response, request_id: &str) -> Response {
+    let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
+    let mut rendered = problem.into_response_with(request_id);
+    rendered.extensions_mut().extend(std::mem::take(response.extensions_mut()));
+    rendered
 }
 
 impl IntoResponse for Problem {

@@ -1,6 +1,7 @@
 //! Every route of the API, once: which function serves it and which scope it needs.
 //!
-//! The routers, the template's API Gateway routes, the 405 answers and the OpenAPI document are all tested against this table.
+//! The routers, the template's API Gateway routes, the 405 answers and the OpenAPI document are all tested against this table. The document
+//! leaves the preflights of browsers (`OPTIONS`) out.
 
 use std::sync::LazyLock;
 
@@ -56,6 +57,12 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/ingest/{id}", FunctionName::IngestEvents, Some(Scope::Ingest)),
     route("POST", "/ingest/{id}/{version}", FunctionName::IngestEvents, Some(Scope::Ingest)),
     route("POST", "/streams/{id}/{version}/events", FunctionName::IngestEvents, Some(Scope::Ingest)),
+    route("POST", "/stream/v0/data/{id}", FunctionName::IngestEvents, Some(Scope::Ingest)),
+    // A browser's preflight carries no token.
+    route("OPTIONS", "/ingest/{id}", FunctionName::IngestEvents, None),
+    route("OPTIONS", "/ingest/{id}/{version}", FunctionName::IngestEvents, None),
+    route("OPTIONS", "/streams/{id}/{version}/events", FunctionName::IngestEvents, None),
+    route("OPTIONS", "/stream/v0/data/{id}", FunctionName::IngestEvents, None),
     route("GET", "/streams/{id}/{version}/events", FunctionName::QueryHistory, Some(Scope::Read)),
     route("GET", "/streams/{id}/{version}/dead-letters", FunctionName::QueryHistory, Some(Scope::Read)),
     route("POST", "/streams/{id}/{version}/dead-letters/redrive", FunctionName::QueryHistory, Some(Scope::Manage)),
@@ -104,8 +111,8 @@ pub fn find(path: &str, method: &Method) -> Option<&'static Route> {
     ROUTES.iter().find(|route| route.path == path && route.method == method.as_str())
 }
 
-/// What a path that no router took deserves: 405 with `Allow` when it has other methods, else 404.
-pub(crate) fn unrouted(path: &str) -> Problem {
+/// The methods of a path in the form of an `Allow` header, if any route has it.
+pub fn allow(path: &str) -> Option<String> {
     static MATCHER: LazyLock<matchit::Router<&'static str>> = LazyLock::new(|| {
         let mut matcher = matchit::Router::new();
         for route in ROUTES {
@@ -114,11 +121,14 @@ pub(crate) fn unrouted(path: &str) -> Problem {
         }
         matcher
     });
-    let Ok(matched) = MATCHER.at(path) else {
-        return Problem::not_found("there is no such route");
-    };
+    let matched = MATCHER.at(path).ok()?;
     let methods: Vec<&str> = ROUTES.iter().filter(|route| route.path == *matched.value).map(|route| route.method).collect();
-    let allow = methods.join(", ");
+    Some(methods.join(", "))
+}
+
+/// What a path that no router took deserves: 405 with `Allow` when it has other methods, else 404.
+pub(crate) fn unrouted(path: &str) -> Problem {
+    let Some(allow) = allow(path) else { return Problem::not_found("there is no such route") };
     let problem = Problem::new(http::StatusCode::METHOD_NOT_ALLOWED, format!("expected one of: {allow}"));
     match HeaderValue::from_str(&allow) {
         Ok(value) => problem.with_header(header::ALLOW, value),
@@ -145,6 +155,6 @@ mod tests {
         let problem = unrouted("/streams/abc/1/events");
         assert_eq!(problem.status(), 405);
         let response = problem.into_response_with("r");
-        assert_eq!(response.headers()[header::ALLOW], "POST, GET");
+        assert_eq!(response.headers()[header::ALLOW], "POST, OPTIONS, GET");
     }
 }

@@ -6,15 +6,15 @@ use domain::dedupe::{Mark, SeenKey};
 use domain::limits::MAX_JSON_DEPTH;
 use domain::process::{KeyStore, Question};
 use domain::resource_config::LocalRateLimit;
+use rules::path::Path;
+use rules::schema::Schema;
 use vrl::compiler::runtime::{Runtime, Terminate};
 use vrl::compiler::{TargetValue, TimeZone};
 use vrl::value::{KeyString, ObjectMap, Secrets, Value};
 
 use crate::loops::{self, on_large_stack};
 use crate::numbers::Numbers;
-use crate::path::Path;
 use crate::program::Program;
-use crate::schema::Schema;
 
 thread_local! {
     /// Kept, so that its memory is.

@@ -2,10 +2,10 @@
 
 use domain::lint::{Fault, Weight};
 use domain::text_tree::Node;
+use rules::path::Path;
+use rules::schema::{Schema, SchemaFault};
 
-use crate::path::Path;
 use crate::program::{Diagnostic, EventType, Program, Purpose};
-use crate::schema::{Schema, SchemaFault};
 
 /// Names everything that is wrong with the programs, schemas and paths of a stream document, whatever else is wrong with it.
 pub fn faults(document: &Node) -> Vec<Fault> {

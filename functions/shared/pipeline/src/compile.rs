@@ -7,11 +7,11 @@ use domain::pipeline::{Dedupe, Processor};
 use domain::process::{KeyStore, Route};
 use domain::resource::{ResourceKey, ResourceKind};
 use domain::resource_config::{Cache, RateLimit, ResourceConfig};
+use rules::path::Path;
+use rules::schema::{Schema, SchemaFault};
 
 use crate::action::{self, Action};
-use crate::path::Path;
 use crate::program::{EventType, Program, Purpose};
-use crate::schema::{Schema, SchemaFault};
 
 /// The resources of an owner that a pipeline names.
 pub type Resources = BTreeMap<ResourceKey, ResourceConfig>;

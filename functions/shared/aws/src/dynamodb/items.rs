@@ -20,6 +20,7 @@ const SOURCE: &str = "SOURCE";
 const STACK: &str = "STACK";
 const CLAIM: &str = "CLAIM";
 const STATS: &str = "STATS";
+const INGEST: &str = "INGEST";
 const SEEN: &str = "SEEN";
 const SEEN_PREFIX: &str = "SEEN#";
 const API_KEY: &str = "APIKEY";
@@ -88,6 +89,18 @@ pub(super) fn stack_key(stack_name: &str) -> Item {
 
 pub(super) fn stats_key(stream: &IngestId) -> Item {
     key(format!("STATS#{stream}"), STATS)
+}
+
+pub(super) fn ingest_key(id: &IngestId) -> Item {
+    key(format!("INGEST#{id}"), INGEST)
+}
+
+/// Which stream a name for ingest means.
+pub(super) fn ingest_item(record: &StreamRecord) -> Item {
+    let mut item = ingest_key(&record.ingest_id);
+    item.insert("owner".to_owned(), text(record.owner.as_str()));
+    item.insert("stream".to_owned(), text(json!(record.key).to_string()));
+    item
 }
 
 pub(super) fn seen_key(seen: &SeenKey) -> Item {

@@ -8,6 +8,9 @@
 //! | `CLAIM#{id}` | `CLAIM` | the owner of an id, for ever |
 //! | `SOURCE#{raw stream}` | `SOURCE` | where a raw stream's records go |
 //! | `STACK#{stack name}` | `STACK` | which part of which stream a stack was made for |
+//! | `INGEST#{ingest id}` | `INGEST` | which stream has this name for ingest |
+//! | `IDEMPOTENCY#{digest}` | `IDEMPOTENCY` | the answer to a request with this `Idempotency-Key`, until the item expires |
+//! | `RATE#{owner}#{id}#{start, ms since 1970}` | `RATE` | what a rate limit has given out in a window of time, until the item expires |
 //! | `STATS#{ingest id}` | `STATS` | what a stream has done since it was made |
 //! | `SEEN#{digest}` | `SEEN` | that an event of this key was forwarded, until the item expires |
 //! | `LETTERS#{ingest id}#{letter id}` | `LETTER` | who has a dead letter in hand, and when it was put back |
@@ -19,10 +22,12 @@
 mod api_keys;
 mod batches;
 mod configs;
+mod idempotency;
 mod items;
 mod keys;
 mod letters;
 mod lookups;
+mod rate_leases;
 mod resources;
 mod seen_keys;
 mod stats;

@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem, Update};
 use domain::access::Reach;
-use domain::ids::{Owner, StreamId, StreamKey, Version};
+use domain::ids::{IngestId, Owner, StreamId, StreamKey, Version};
 use domain::record::StreamRecord;
 use domain::resource::ResourceUser;
-use domain::store::{StoreFault, StreamReader, StreamStore, StreamWriter, WriteFault, newest, newest_working};
+use domain::store::{IngestReader, StoreFault, StreamReader, StreamStore, StreamWriter, WriteFault, newest, newest_working};
 
 use super::Table;
 use super::items::{
-    Item, claim_key, number, owner_in, owner_partition, source_item, source_key, stack_item, stack_key, stats_key, stream_item, stream_key,
-    stream_record, text, versions_prefix,
+    Item, claim_key, ingest_item, ingest_key, number, owner_in, owner_partition, parsed, source_item, source_key, stack_item, stack_key,
+    stats_key, stream_item, stream_key, stream_record, text, versions_prefix,
 };
 use super::transaction::incomplete;
 use crate::fault::store_fault;
@@ -26,10 +26,21 @@ impl StreamReader for Table {
             None => Ok(newest(self.query_streams(&owner, &versions_prefix(id)).await?)),
         }
     }
+}
 
+#[async_trait::async_trait]
+impl IngestReader for Table {
     async fn load_for_ingest(&self, reach: &Reach, id: &StreamId) -> Result<Option<StreamRecord>, StoreFault> {
         let Some(owner) = self.owner_within(reach, id).await? else { return Ok(None) };
         Ok(newest_working(self.query_streams(&owner, &versions_prefix(id)).await?))
+    }
+
+    async fn load_by_ingest_id(&self, reach: &Reach, id: &IngestId) -> Result<Option<StreamRecord>, StoreFault> {
+        let Some(item) = self.get(ingest_key(id), "could not look up an ingest id").await? else { return Ok(None) };
+        let Some(owner) = owner_in(&item).filter(|owner| reach.covers(owner)) else { return Ok(None) };
+        let record = self.load_version(&owner, &parsed(&item, "stream")?).await?;
+        // The version may have been made anew, under another name.
+        Ok(record.filter(|record| record.ingest_id == *id))
     }
 }
 
@@ -54,6 +65,7 @@ impl StreamStore for Table {
             TransactWriteItem::builder().put(put.build().map_err(incomplete)?).build(),
             self.put_config(record)?,
             self.put_stats(record)?,
+            self.put(ingest_item(record))?,
         ];
         if let Some(source) = source_item(record) {
             writes.push(self.put(source)?);
@@ -106,6 +118,7 @@ impl StreamWriter for Table {
         let mut writes = vec![
             TransactWriteItem::builder().delete(delete.build().map_err(incomplete)?).build(),
             self.delete(stats_key(&record.ingest_id))?,
+            self.delete(ingest_key(&record.ingest_id))?,
         ];
         if let Some(raw_stream) = &record.resources.raw_stream {
             writes.push(self.delete(source_key(raw_stream))?);

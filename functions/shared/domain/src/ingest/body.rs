@@ -2,15 +2,29 @@
 
 use serde_json::value::RawValue;
 
-use crate::input::Format;
 use crate::limits::MAX_EVENTS_PER_REQUEST;
+
+/// What a body is, as its sender said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// One JSON value, or an array of events.
+    Json,
+    /// One event a line (NDJSON).
+    JsonLines,
+    /// One XML document.
+    Xml,
+    /// One CloudEvent in its structured form.
+    CloudEvent,
+    /// An array of CloudEvents in their structured form.
+    CloudEvents,
+}
 
 /// The events of one request, each its own bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Batch<'b> {
     /// The events, in order.
     pub events: Vec<Event<'b>>,
-    /// Whether the body was one event alone rather than an array.
+    /// Whether the body was one event alone rather than several, or none.
     pub is_single: bool,
 }
 
@@ -19,16 +33,29 @@ pub struct Batch<'b> {
 pub enum Event<'b> {
     /// Well-formed JSON.
     Json(&'b str),
+    /// Well-formed JSON that is said to be a CloudEvent in its structured form.
+    CloudEvent(&'b str),
     /// What is said to be an XML document. Nobody has looked.
     Xml(&'b [u8]),
+    /// A line that is no JSON.
+    Malformed(&'b [u8]),
 }
 
 impl<'b> Event<'b> {
     /// The event's own bytes.
     pub fn bytes(self) -> &'b [u8] {
         match self {
-            Event::Json(text) => text.as_bytes(),
-            Event::Xml(document) => document,
+            Event::Json(text) | Event::CloudEvent(text) => text.as_bytes(),
+            Event::Xml(bytes) | Event::Malformed(bytes) => bytes,
+        }
+    }
+
+    /// The media type of the event's own bytes.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Event::Json(_) | Event::Malformed(_) => "application/json",
+            Event::CloudEvent(_) => crate::cloud_event::JSON,
+            Event::Xml(_) => "application/xml",
         }
     }
 }
@@ -43,61 +70,98 @@ pub enum BodyFault {
         at: usize,
     },
     /// Nothing at all.
-    #[error("expected {}, got nothing", expected_of(*.0))]
-    Empty(Format),
+    #[error("expected {0}, got nothing")]
+    Empty(&'static str),
     /// Not JSON.
-    #[error("body is not JSON: {message} at line {line} column {column}")]
-    Malformed {
-        /// What is wrong.
-        message: String,
-        /// Counted from 1.
-        line: usize,
-        /// Counted from 1.
-        column: usize,
-    },
+    #[error("body is not JSON: {0}")]
+    Malformed(Malformed),
     /// More events than a request may hold.
     #[error("expected at most {MAX_EVENTS_PER_REQUEST} events, got {0}")]
     TooMany(usize),
 }
 
-/// Reads a body of a stream that takes this format.
+/// Why a text is not JSON.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message} at line {line} column {column}")]
+pub struct Malformed {
+    /// What is wrong.
+    pub message: String,
+    /// Counted from 1.
+    pub line: usize,
+    /// Counted from 1.
+    pub column: usize,
+}
+
+impl From<serde_json::Error> for Malformed {
+    fn from(error: serde_json::Error) -> Self {
+        let text = error.to_string();
+        let message = text.rsplit_once(" at line ").map_or(text.as_str(), |(before, _)| before).to_owned();
+        Self { message, line: error.line(), column: error.column() }
+    }
+}
+
+/// Reads a body of this form. A byte order mark at its beginning is no part of it.
 ///
 /// # Errors
 /// See [`BodyFault`].
-pub fn split(body: &[u8], format: Format) -> Result<Batch<'_>, BodyFault> {
-    match format {
-        Format::Json => split_json(body),
-        Format::Xml if body.trim_ascii().is_empty() => Err(BodyFault::Empty(format)),
-        Format::Xml => Ok(Batch { events: vec![Event::Xml(body)], is_single: true }),
+pub fn split(body: &[u8], form: Form) -> Result<Batch<'_>, BodyFault> {
+    let unmarked = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+    match form {
+        // Whoever reads the document later reads the mark as well.
+        Form::Xml if unmarked.trim_ascii().is_empty() => Err(BodyFault::Empty("an XML document")),
+        Form::Xml => Ok(Batch { events: vec![Event::Xml(body)], is_single: true }),
+        Form::JsonLines => split_lines(unmarked),
+        Form::Json => split_json(unmarked, form, Event::Json),
+        Form::CloudEvent | Form::CloudEvents => split_json(unmarked, form, Event::CloudEvent),
     }
 }
 
 /// Reads one JSON value, or an array of them. What the events are is checked one by one, later.
-fn split_json(body: &[u8]) -> Result<Batch<'_>, BodyFault> {
+fn split_json<'b>(body: &'b [u8], form: Form, event: fn(&'b str) -> Event<'b>) -> Result<Batch<'b>, BodyFault> {
     let text = std::str::from_utf8(body).map_err(|error| BodyFault::NotUtf8 { at: error.valid_up_to() })?;
-    if text.trim().is_empty() {
-        return Err(BodyFault::Empty(Format::Json));
+    let is_array = match text.trim_start().as_bytes().first() {
+        None => return Err(BodyFault::Empty(expected_of(form))),
+        Some(first) => *first == b'[',
+    };
+    let is_batch = match form {
+        Form::CloudEvent => false,
+        Form::CloudEvents => true,
+        Form::Json | Form::JsonLines | Form::Xml => is_array,
+    };
+    let malformed = |error: serde_json::Error| BodyFault::Malformed(error.into());
+    if !is_batch {
+        let value: &RawValue = serde_json::from_str(text).map_err(malformed)?;
+        return Ok(Batch { events: vec![event(value.get())], is_single: true });
     }
-    let is_single = !text.trim_start().starts_with('[');
-    let events: Vec<&RawValue> =
-        if is_single { vec![serde_json::from_str(text).map_err(malformed)?] } else { serde_json::from_str(text).map_err(malformed)? };
-    if events.len() > MAX_EVENTS_PER_REQUEST {
-        return Err(BodyFault::TooMany(events.len()));
+    let values: Vec<&RawValue> = serde_json::from_str(text).map_err(malformed)?;
+    if values.len() > MAX_EVENTS_PER_REQUEST {
+        return Err(BodyFault::TooMany(values.len()));
     }
-    Ok(Batch { events: events.into_iter().map(|event| Event::Json(event.get())).collect(), is_single })
+    Ok(Batch { events: values.into_iter().map(|value| event(value.get())).collect(), is_single: false })
 }
 
-fn expected_of(format: Format) -> &'static str {
-    match format {
-        Format::Json => "a JSON object or an array of them",
-        Format::Xml => "an XML document",
+/// Reads one event a line. Empty lines are none, and a line that is not JSON harms no other.
+fn split_lines(body: &[u8]) -> Result<Batch<'_>, BodyFault> {
+    let lines = || body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
+    let count = lines().count();
+    if count > MAX_EVENTS_PER_REQUEST {
+        return Err(BodyFault::TooMany(count));
     }
+    Ok(Batch { events: lines().map(event_on).collect(), is_single: false })
 }
 
-fn malformed(error: serde_json::Error) -> BodyFault {
-    let text = error.to_string();
-    let message = text.rsplit_once(" at line ").map_or(text.as_str(), |(before, _)| before).to_owned();
-    BodyFault::Malformed { message, line: error.line(), column: error.column() }
+fn event_on(line: &[u8]) -> Event<'_> {
+    serde_json::from_slice::<&RawValue>(line).map_or(Event::Malformed(line), |value| Event::Json(value.get()))
+}
+
+fn expected_of(form: Form) -> &'static str {
+    match form {
+        Form::Json => "a JSON object or an array of them",
+        Form::JsonLines => "one JSON object a line",
+        Form::Xml => "an XML document",
+        Form::CloudEvent => "a CloudEvent",
+        Form::CloudEvents => "an array of CloudEvents",
+    }
 }
 
 #[cfg(test)]
@@ -105,7 +169,7 @@ mod tests {
     use super::*;
 
     fn split_json_body(body: &[u8]) -> Result<Batch<'_>, BodyFault> {
-        split(body, Format::Json)
+        split(body, Form::Json)
     }
 
     fn texts<'b>(batch: &Batch<'b>) -> Vec<&'b str> {
@@ -126,11 +190,11 @@ mod tests {
         let fault = split_json_body(b"[{\"a\": 1},\n {\"b\" 2}]").unwrap_err();
         assert_eq!(fault.to_string(), "body is not JSON: expected `:` at line 2 column 7");
         for body in ["{} {}", "{}\n{}", "[1,]", "{'a':1}"] {
-            assert!(matches!(split_json_body(body.as_bytes()), Err(BodyFault::Malformed { .. })), "{body}");
+            assert!(matches!(split_json_body(body.as_bytes()), Err(BodyFault::Malformed(_))), "{body}");
         }
         assert_eq!(
             [split_json_body(b""), split_json_body(b" \n")],
-            [Err(BodyFault::Empty(Format::Json)), Err(BodyFault::Empty(Format::Json))]
+            [Err(BodyFault::Empty("a JSON object or an array of them")), Err(BodyFault::Empty("a JSON object or an array of them"))]
         );
         assert_eq!(split_json_body(b"{\"a\":\"\xff\"}"), Err(BodyFault::NotUtf8 { at: 6 }));
     }
@@ -145,10 +209,47 @@ mod tests {
     #[test]
     fn an_xml_document_is_one_event_and_is_not_looked_at() {
         for body in [&b" <a/>\n"[..], b"{}", b"<a>\xff"] {
-            assert_eq!(split(body, Format::Xml), Ok(Batch { events: vec![Event::Xml(body)], is_single: true }));
+            assert_eq!(split(body, Form::Xml), Ok(Batch { events: vec![Event::Xml(body)], is_single: true }));
         }
         for nothing in [&b""[..], b" \r\n\t"] {
-            assert_eq!(split(nothing, Format::Xml).unwrap_err().to_string(), "expected an XML document, got nothing");
+            assert_eq!(split(nothing, Form::Xml).unwrap_err().to_string(), "expected an XML document, got nothing");
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_body() {
+        assert_eq!(texts(&split_json_body(b"\xEF\xBB\xBF {}").unwrap()), ["{}"]);
+        assert_eq!(texts(&split(b"\xEF\xBB\xBF{}\n{}", Form::JsonLines).unwrap()), ["{}", "{}"]);
+        assert!(matches!(split(b"\xEF\xBB\xBF", Form::Xml), Err(BodyFault::Empty(_))));
+    }
+
+    #[test]
+    fn lines_are_events_and_a_bad_one_harms_no_other() {
+        let body = b"{\"a\": 1}\r\n\n \n{\"b\" 2}\n{\"c\":\"\xff\"}\n{} {}\n  {\"d\":4}";
+        let batch = split(body, Form::JsonLines).unwrap();
+        assert_eq!(
+            batch.events,
+            [
+                Event::Json("{\"a\": 1}"),
+                Event::Malformed(b"{\"b\" 2}"),
+                Event::Malformed(b"{\"c\":\"\xff\"}"),
+                Event::Malformed(b"{} {}"),
+                Event::Json("{\"d\":4}"),
+            ]
+        );
+        assert!(!batch.is_single);
+        assert_eq!(split(b"\n\n", Form::JsonLines).unwrap().events, []);
+        let of = |count: usize| "{}\n".repeat(count);
+        assert_eq!(split(of(MAX_EVENTS_PER_REQUEST).as_bytes(), Form::JsonLines).unwrap().events.len(), MAX_EVENTS_PER_REQUEST);
+        let over = of(MAX_EVENTS_PER_REQUEST + 1);
+        assert_eq!(split(over.as_bytes(), Form::JsonLines), Err(BodyFault::TooMany(MAX_EVENTS_PER_REQUEST + 1)));
+    }
+
+    #[test]
+    fn cloud_events_come_one_by_one_or_in_an_array() {
+        assert_eq!(split(b"{}", Form::CloudEvent).unwrap().events, [Event::CloudEvent("{}")]);
+        assert_eq!(split(b"[{}]", Form::CloudEvent).unwrap().events, [Event::CloudEvent("[{}]")], "which is no event");
+        assert_eq!(split(b"[{},{}]", Form::CloudEvents).unwrap().events, [Event::CloudEvent("{}"); 2]);
+        assert!(matches!(split(b"{}", Form::CloudEvents), Err(BodyFault::Malformed(_))));
     }
 }

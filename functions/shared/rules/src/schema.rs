@@ -81,7 +81,7 @@ impl Schema {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let built = draft.options().offline().build(&schema);
+        let built = draft.options().offline().should_validate_formats(true).build(&schema);
         let validator = built.map_err(|error| {
             let pointer = references.iter().find(|reference| reference.is_cause(&error)).map(|reference| reference.pointer.as_str());
             vec![fault(pointer.unwrap_or(error.instance_path().as_str()), &explained(&error))]
@@ -163,7 +163,8 @@ fn collect<'s>(schema: &'s Value, at: &str, references: &mut Vec<Reference<'s>>)
     has_id
 }
 
-fn explained(error: &ValidationError<'_>) -> String {
+/// An error of the library in words that say what was expected and what was got.
+pub(crate) fn explained(error: &ValidationError<'_>) -> String {
     let got = error.instance();
     match error.kind() {
         ValidationErrorKind::Type { kind: TypeKind::Single(expected) } => format!("expected {expected} value, got {}", kind_of(got)),

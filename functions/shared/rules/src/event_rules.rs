@@ -1,0 +1,230 @@
+//! What a stream's document says of its events beyond their form: compiled once for a config, and applied at the door.
+
+use domain::field_path::FieldPath;
+use std::sync::Arc;
+
+use domain::cloud_event::{self, Data};
+use domain::ingest::{Event, EventReading, EventRules, RuleFault};
+use domain::input::{Input, JsonPath};
+use jsonschema::error::ValidationErrorKind;
+use serde_json::Value;
+
+use crate::path::Path;
+use crate::schema::{Schema, SchemaFault, explained};
+
+/// Faults of one event that are told. Ours.
+const MAX_FAULTS: usize = 20;
+
+/// The longest detail of a fault, in characters.
+const MAX_DETAIL: usize = 300;
+
+/// The rules of one `input` section.
+#[derive(Debug)]
+pub struct CompiledRules {
+    schema: Option<Schema>,
+    partition_key: Option<Locator>,
+    event_id: Option<Locator>,
+}
+
+/// Compiles the rules of an `input` section, as a stream's door takes them.
+///
+/// # Errors
+/// What does not compile.
+pub fn compile(input: &Input) -> Result<Option<Arc<dyn EventRules>>, String> {
+    Ok(CompiledRules::new(input)?.map(|rules| Arc::new(rules) as Arc<dyn EventRules>))
+}
+
+/// Where something stands in an event.
+#[derive(Debug)]
+enum Locator {
+    /// Found in the text.
+    Field(FieldPath),
+    /// Found in a tree.
+    Path(Path),
+}
+
+impl CompiledRules {
+    /// Compiles the rules of an `input` section; `None` when it has none.
+    ///
+    /// # Errors
+    /// The first that does not compile, which a document that was checked does not have.
+    pub fn new(input: &Input) -> Result<Option<Self>, String> {
+        let first = |faults: Vec<SchemaFault>| faults.into_iter().next().map(|fault| fault.message).unwrap_or_default();
+        let schema = input.schema.clone().map(Schema::compile).transpose().map_err(first)?;
+        let rules = Self { schema, partition_key: locator(input.partition_key.as_ref())?, event_id: locator(input.event_id.as_ref())? };
+        let is_any = rules.schema.is_some() || rules.partition_key.is_some() || rules.event_id.is_some();
+        Ok(is_any.then_some(rules))
+    }
+
+    /// Whether an event must be read as a tree to find its key or its id.
+    fn follows_paths(&self) -> bool {
+        let is_path = |locator: &Option<Locator>| matches!(locator, Some(Locator::Path(_)));
+        is_path(&self.partition_key) || is_path(&self.event_id)
+    }
+}
+
+fn locator(path: Option<&JsonPath>) -> Result<Option<Locator>, String> {
+    let Some(path) = path else { return Ok(None) };
+    match path.as_str().parse() {
+        Ok(field) => Ok(Some(Locator::Field(field))),
+        Err(_) => Path::compile(path.as_str()).map(|path| Some(Locator::Path(path))).map_err(|fault| fault.to_string()),
+    }
+}
+
+impl EventRules for CompiledRules {
+    fn read(&self, event: Event<'_>) -> EventReading {
+        let (text, is_cloud_event) = match event {
+            Event::Json(text) => (text, false),
+            Event::CloudEvent(text) => (text, true),
+            Event::Xml(_) | Event::Malformed(_) => return EventReading::default(),
+        };
+        let has_schema_of_whole = self.schema.is_some() && !is_cloud_event;
+        let tree: Option<Value> = if has_schema_of_whole || self.follows_paths() { serde_json::from_str(text).ok() } else { None };
+        let faults = match &self.schema {
+            None => Vec::new(),
+            Some(schema) if is_cloud_event => faults_of_data(schema, text),
+            Some(schema) => faults(schema, tree.as_ref(), ""),
+        };
+        let found = |locator: &Option<Locator>| locator.as_ref().and_then(|locator| locator.find(text, tree.as_ref()));
+        EventReading { faults, partition_key: found(&self.partition_key), id: found(&self.event_id) }
+    }
+}
+
+impl Locator {
+    /// What stands there as a key: a text is itself, anything else its JSON, and `null` is nothing.
+    fn find(&self, event: &str, tree: Option<&Value>) -> Option<String> {
+        match self {
+            Self::Field(field) => {
+                let value = field.find(event)?.get();
+                match value.as_bytes().first()? {
+                    b'"' => serde_json::from_str(value).ok(),
+                    // As it stands, so that a number keeps its spelling.
+                    _ => (value != "null").then(|| value.to_owned()),
+                }
+            }
+            Self::Path(path) => match path.compiled().query(tree?).all()[..] {
+                [] | [Value::Null] => None,
+                [Value::String(text)] => Some(text.clone()),
+                [one] => Some(one.to_string()),
+                ref several => serde_json::to_string(several).ok(),
+            },
+        }
+    }
+}
+
+/// What breaks the schema in the data of a CloudEvent.
+fn faults_of_data(schema: &Schema, event: &str) -> Vec<RuleFault> {
+    let one = |pointer: &str, detail: &str| vec![RuleFault { pointer: pointer.to_owned(), detail: detail.to_owned() }];
+    match cloud_event::data(event) {
+        None => one("", "expected data, which the stream has a schema for"),
+        Some(Data::Json(data)) => faults(schema, serde_json::from_str(data.get()).ok().as_ref(), "/data"),
+        Some(Data::Base64(bytes)) => match serde_json::from_slice(&bytes) {
+            Ok(tree) => faults(schema, Some(&tree), "/data_base64"),
+            Err(_) => one("/data_base64", "expected JSON, which the stream has a schema for"),
+        },
+    }
+}
+
+/// Where a fault stands. A member that is missing has the place where it should stand.
+fn pointer_of(error: &jsonschema::ValidationError<'_>, place: &str) -> String {
+    let at = format!("{place}{}", error.instance_path());
+    match error.kind() {
+        ValidationErrorKind::Required { property: Value::String(name) } => format!("{at}/{}", name.replace('~', "~0").replace('/', "~1")),
+        _ => at,
+    }
+}
+
+fn faults(schema: &Schema, tree: Option<&Value>, place: &str) -> Vec<RuleFault> {
+    let Some(tree) = tree else {
+        // Such as a number that no floating point number comes near.
+        return vec![RuleFault { pointer: place.to_owned(), detail: "cannot be read to be checked".to_owned() }];
+    };
+    if schema.validator().is_valid(tree) {
+        return Vec::new();
+    }
+    let errors = schema.validator().iter_errors(tree).take(MAX_FAULTS);
+    let fault = |error: jsonschema::ValidationError<'_>| RuleFault {
+        pointer: pointer_of(&error, place),
+        detail: explained(&error).chars().take(MAX_DETAIL).collect(),
+    };
+    errors.map(fault).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn rules(input: Value) -> CompiledRules {
+        CompiledRules::new(&serde_json::from_value(input).unwrap()).unwrap().unwrap()
+    }
+
+    #[test]
+    fn every_fault_of_an_event_is_told_with_its_place() {
+        let schema = json!({
+            "required": ["id"],
+            "properties": {"at": {"type": "string", "format": "date-time"}, "n": {"type": "integer", "maximum": 255}},
+        });
+        let reading = rules(json!({"schema": schema})).read(Event::Json(r#"{"at":"soon","n":999}"#));
+        let mut pointers: Vec<&str> = reading.faults.iter().map(|fault| fault.pointer.as_str()).collect();
+        pointers.sort_unstable();
+        assert_eq!(pointers, ["/at", "/id", "/n"]);
+        assert_eq!(rules(json!({"schema": {"required": ["id"]}})).read(Event::Json(r#"{"id":1}"#)).faults, []);
+    }
+
+    #[test]
+    fn keys_and_ids_are_found_by_simple_paths_and_by_others() {
+        let reading = rules(json!({"partition_key": "$.vehicle.id", "event_id": "$.tags[*].id"}))
+            .read(Event::Json(r#"{"vehicle":{"id":7},"tags":[{"id":"a"},{"id":"b"}]}"#));
+        assert_eq!((reading.partition_key.as_deref(), reading.id.as_deref()), (Some("7"), Some(r#"["a","b"]"#)));
+        let reading = rules(json!({"partition_key": "$.vehicle"})).read(Event::Json(r#"{"vehicle":null}"#));
+        assert_eq!(reading.partition_key, None);
+    }
+
+    #[test]
+    fn an_input_without_rules_has_none() {
+        assert!(CompiledRules::new(&serde_json::from_value(json!({})).unwrap()).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_key_keeps_the_spelling_of_a_number() {
+        let rules = rules(json!({"partition_key": "$.n", "event_id": "$.s"}));
+        let reading = rules.read(Event::Json(r#"{"n":12345678901234567890123,"s":"\u00e9"}"#));
+        assert_eq!((reading.partition_key.as_deref(), reading.id.as_deref()), (Some("12345678901234567890123"), Some("é")));
+    }
+
+    #[test]
+    fn dates_formats_and_ranges_are_held() {
+        let rules = rules(json!({"schema": {"properties": {
+            "at": {"format": "date-time"}, "day": {"format": "date"}, "mail": {"format": "email"}, "id": {"format": "uuid"},
+            "small": {"type": "integer", "minimum": -128, "maximum": 127},
+        }}}));
+        let pointers = |event| rules.read(Event::Json(event)).faults.into_iter().map(|fault| fault.pointer).collect::<Vec<_>>();
+        let good = r#"{"at":"2023-05-10T15:30:00Z","day":"2024-02-29","mail":"a@b.example","id":"6ba7b810-9dad-11d1-80b4-00c04fd430c8","small":-128}"#;
+        assert_eq!(pointers(good), Vec::<String>::new());
+        for (bad, place) in [
+            (r#"{"at":"2023-02-31T15:30:00Z"}"#, "/at"),
+            (r#"{"day":"2023-02-29"}"#, "/day"),
+            (r#"{"mail":"nobody"}"#, "/mail"),
+            (r#"{"id":"1"}"#, "/id"),
+            (r#"{"small":128}"#, "/small"),
+            (r#"{"small":1.5}"#, "/small"),
+        ] {
+            assert_eq!(pointers(bad), [place], "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_schema_is_for_the_data_of_a_cloud_event_and_paths_are_for_its_structured_form() {
+        let rules = rules(json!({"schema": {"required": ["n"]}, "partition_key": "$.subject", "event_id": "$.id"}));
+        let read = |event: &str| rules.read(Event::CloudEvent(event));
+        let good = read(r#"{"specversion":"1.0","id":"1","source":"/s","type":"t","subject":"car","data":{"n":1}}"#);
+        assert_eq!((good.faults.len(), good.partition_key.as_deref(), good.id.as_deref()), (0, Some("car"), Some("1")));
+        let places = |event| read(event).faults.into_iter().map(|fault| fault.pointer).collect::<Vec<_>>();
+        assert_eq!(places(r#"{"data":{}}"#), ["/data/n"]);
+        assert_eq!(places(r#"{"data_base64":"e30="}"#), ["/data_base64/n"]);
+        assert_eq!(places(r#"{"data_base64":"eyJuIjoxfQ=="}"#), Vec::<String>::new());
+        assert_eq!(places(r#"{"data_base64":"PGE+"}"#), ["/data_base64"]);
+        assert_eq!(places(r#"{"n":1}"#), [""], "no data");
+    }
+}
