@@ -1,6 +1,4 @@
 //! Events from web pages: which origins may send, and what a browser is told.
-//!
-//! The local gateway answers every `OPTIONS` itself, so preflights are handed to the function as API Gateway does.
 
 use serde_json::json;
 

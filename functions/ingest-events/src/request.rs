@@ -9,7 +9,7 @@ use domain::ids::StreamId;
 use domain::ingest::{Intake, Intakes, StreamAddress};
 use domain::publish::Deadline;
 use http::request::Parts;
-use http_edge::query::parameters;
+use http_edge::query::switch;
 use http_edge::stream::{no_such_stream, require_touch};
 use http_edge::{EventBody, InvocationDeadline, Problem, RequestId};
 
@@ -42,7 +42,7 @@ impl FromRequest<Context> for Sending {
         let intake = authorized_intake(&mut parts, context.intakes.as_ref()).await?;
         let InvocationDeadline(deadline) = InvocationDeadline::from_request_parts(&mut parts, context).await?;
         let RequestId(request_id) = RequestId::from_request_parts(&mut parts, context).await?;
-        let is_dry_run = is_dry_run(parts.uri.query().unwrap_or_default())?;
+        let is_dry_run = switch(parts.uri.query().unwrap_or_default(), "dry_run")?;
         let key = idempotency_key(&parts)?;
         let Ok(body) = EventBody::from_request(Request::from_parts(parts, body), context).await;
         Ok(Self { intake, deadline: deadline.within_budget(context.system.now()), request_id, is_dry_run, key, body })
@@ -78,21 +78,6 @@ pub(crate) fn addresses(id: &str, version: Option<&str>) -> Vec<StreamAddress> {
         // A stream may be called like a name for ingest.
         None => id.parse().ok().map(StreamAddress::IngestId).into_iter().chain(stream.ok().map(StreamAddress::Newest)).collect(),
     }
-}
-
-fn is_dry_run(query: &str) -> Result<bool, Problem> {
-    let mut wanted = false;
-    for (_, value) in parameters(query).iter().filter(|(name, _)| name == "dry_run") {
-        wanted = match value.as_str() {
-            "true" => true,
-            "false" => false,
-            other => {
-                let detail = format!("expected true or false, got {:?}", other.chars().take(100).collect::<String>());
-                return Err(Problem::bad_request(format!("dry_run: {detail}")).with_error("/dry_run", detail));
-            }
-        };
-    }
-    Ok(wanted)
 }
 
 fn idempotency_key(parts: &Parts) -> Result<Option<String>, Problem> {

@@ -3,20 +3,26 @@
 use std::sync::Arc;
 
 use axum::Router;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use domain::access::Scope;
+use domain::dead_letter::DeadLetter;
 use domain::fakes::{
     FakeApiKeys, FakeDeadLetters, FakeIdempotencyKeys, FakePublisher, FakeRateLeases, FakeStore, FakeSystem, FakeVerificationKeys,
     PutFault, active_stream,
 };
 use domain::ingest::PreparedIntakes;
 use domain::lifecycle::Status;
+use domain::limits::PUT_ATTEMPTS;
+use domain::outcome::RetryReason;
+use domain::publish::{EventPublisher, PutResult, Record};
 use domain::rate_lease::SharedRateLimiter;
 use domain::record::StreamRecord;
 use http_edge::Authenticator;
 use http_edge::testing::{Answer, TestIssuer, event, send};
 use ingest_events::context::Context;
 use ingest_events::routes;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// okdata's route.
 pub(crate) const EVENTS: &str = "/streams/refuse-trucks/1/events";
@@ -122,4 +128,85 @@ pub(crate) fn batch_of(count: usize) -> String {
 /// What a client sees of an answer.
 pub(crate) fn shown(answer: &Answer) -> String {
     answer.shown()
+}
+
+impl Bench {
+    /// Gives the stream this `input` section in place of its own.
+    pub(crate) fn declare(&self, input: Value) {
+        let mut record = active_stream("refuse-trucks", "1", "waste");
+        record.document.input = serde_json::from_value(input).unwrap();
+        self.store.insert(record);
+    }
+
+    /// Another instance of the function, with this publisher, on the same table.
+    pub(crate) fn instance_with(&self, publisher: Arc<dyn EventPublisher>) -> Router {
+        let (store, system) = (self.store.clone(), self.system.clone());
+        let trust = self.issuer.trust(self.keys.clone(), Arc::new(FakeApiKeys::default()));
+        routes::app(Context {
+            intakes: Arc::new(PreparedIntakes::new(store.clone(), store, rules::event_rules::compile, system.clone())),
+            publisher,
+            dead_letters: self.letters.clone(),
+            limiter: Arc::new(SharedRateLimiter::new(self.leases.clone())),
+            keys: self.answers.clone(),
+            authenticator: Arc::new(Authenticator::new(trust, system.clone())),
+            system,
+        })
+    }
+
+    /// The recorded event of a `POST` whose body API Gateway takes for bytes, as it does with every body that is encoded.
+    pub(crate) fn request_of_bytes(&self, path: &str, body: &[u8]) -> Value {
+        let mut request = self.request(path, &BASE64_STANDARD.encode(body));
+        request["isBase64Encoded"] = json!(true);
+        with_header(request, "content-length", &body.len().to_string())
+    }
+
+    /// The stream's dead letters.
+    pub(crate) fn kept_letters(&self) -> Vec<DeadLetter> {
+        self.letters.stored("mr-test-dead-letters-refuse-trucks-1")
+    }
+}
+
+/// A publisher with a bug.
+pub(crate) struct BrokenPublisher;
+
+impl BrokenPublisher {
+    /// What it says when it panics.
+    pub(crate) const LAST_WORDS: &str = "shard map is poisoned";
+}
+
+#[async_trait::async_trait]
+impl EventPublisher for BrokenPublisher {
+    async fn put(&self, _: &str, _: &[Record<'_>]) -> Result<Vec<PutResult>, RetryReason> {
+        panic!("{}", Self::LAST_WORDS)
+    }
+}
+
+/// A fault that lasts until the function gives one call up.
+pub(crate) fn lasting(fault: PutFault) -> Vec<PutFault> {
+    vec![fault; PUT_ATTEMPTS as usize]
+}
+
+/// The same request with a header.
+pub(crate) fn with_header(mut request: Value, name: &str, value: &str) -> Value {
+    request["headers"][name] = json!(value);
+    request
+}
+
+/// What became of each event of a batch.
+pub(crate) fn fates(answer: &Answer) -> Vec<&str> {
+    let results = answer.body["results"].as_array().map(Vec::as_slice).unwrap_or_default();
+    results.iter().map(|result| result["status"].as_str().unwrap_or_default()).collect()
+}
+
+/// Where these faults stand, in alphabetical order.
+pub(crate) fn pointers(faults: &Value) -> Vec<&str> {
+    let faults = faults.as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut pointers: Vec<&str> = faults.iter().map(|fault| fault["pointer"].as_str().unwrap_or_default()).collect();
+    pointers.sort_unstable();
+    pointers
+}
+
+/// The bytes of the event that a dead letter keeps.
+pub(crate) fn original(letter: &DeadLetter) -> Vec<u8> {
+    BASE64_STANDARD.decode(&letter.original_base64).unwrap()
 }

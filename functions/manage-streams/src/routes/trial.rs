@@ -32,7 +32,8 @@ pub struct TrialsOut {
 
 /// Says what a stream's pipeline would do with events, and writes nothing.
 ///
-/// The events are taken as they would lie on the raw stream: what ingest checks is not checked. The processors run as they are declared now;
+/// The events are taken as they would lie on the raw stream: what ingest checks is not checked (a dry run of ingest
+/// does that). The processors run as they are declared now;
 /// what they would remember of earlier events is not looked up, so that only duplicates among these events are found (their status says so;
 /// their processors are shown as for any event), and rate limits have room. Events of XML streams are shown as JSON.
 #[utoipa::path(

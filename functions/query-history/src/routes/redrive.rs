@@ -9,6 +9,7 @@ use domain::lifecycle::Status;
 use domain::limits::RETRY_AFTER_STACK;
 use domain::names::dead_letters_prefix;
 use domain::record::StreamRecord;
+use domain::store::StoreFault;
 use http::StatusCode;
 use http_edge::problem::pointer;
 use http_edge::query::{parameters, switch};
@@ -83,10 +84,12 @@ pub(super) async fn redrive_letters(
     let is_dry_run = read_dry_run(raw_query.as_deref().unwrap_or_default())?;
     let request = read_request(&body, &record.key)?;
     let raw_stream = working_raw_stream(&record)?;
+    let rules = rules::event_rules::compile(&record.document.input).map_err(StoreFault::new)?;
     let redriver = Redriver {
         objects: context.objects.as_ref(),
         marks: context.marks.as_ref(),
         raw: context.raw_streams.as_ref(),
+        rules: rules.as_deref(),
         system: context.system.as_ref(),
         deadline,
         limits: context.letter_limits,

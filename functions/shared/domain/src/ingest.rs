@@ -48,6 +48,26 @@ impl<'s> Entrance<'s> {
     }
 }
 
+/// Finds everything that is wrong with an event, and what names it.
+pub fn check(event: Event<'_>, input: &Input, rules: Option<&dyn EventRules>) -> (Result<(), EventFault>, EventReading) {
+    if let Err(fault) = check_form(event, input) {
+        return (Err(fault), EventReading::default());
+    }
+    let (Event::Json(text) | Event::CloudEvent(text)) = event else { return (Ok(()), EventReading::default()) };
+    let mut reading = rules.map(|rules| rules.read(event)).unwrap_or_default();
+    let mut faults = std::mem::take(&mut reading.faults);
+    let timed = input.timestamp.as_ref().map_or(Ok(()), |path| check_timestamp(text, path, input.timestamp_format));
+    let checked = match timed {
+        timed if faults.is_empty() => timed,
+        Ok(()) => Err(EventFault::Rules(faults)),
+        Err(untimed) => {
+            faults.extend(untimed.details());
+            Err(EventFault::Rules(faults))
+        }
+    };
+    (checked, reading)
+}
+
 /// Decides whether an event has the form that a stream takes, whatever its fields say.
 fn check_form(event: Event<'_>, input: &Input) -> Result<(), EventFault> {
     match event {

@@ -2,6 +2,8 @@
 
 use serde_json::value::RawValue;
 
+use crate::cloud_event;
+use crate::input::Format;
 use crate::limits::MAX_EVENTS_PER_REQUEST;
 
 /// What a body is, as its sender said.
@@ -42,6 +44,19 @@ pub enum Event<'b> {
 }
 
 impl<'b> Event<'b> {
+    /// Reads an event that was kept under its media type; `None` when this is no event of the format.
+    pub fn kept(bytes: &'b [u8], content_type: &str, format: Format) -> Option<Self> {
+        let json = |event: fn(&'b str) -> Self| {
+            serde_json::from_slice::<&RawValue>(bytes).map_or(Event::Malformed(bytes), |value| event(value.get()))
+        };
+        match format {
+            Format::Json if content_type == cloud_event::JSON => Some(json(Event::CloudEvent)),
+            Format::Json if content_type == Format::Json.content_type() => Some(json(Event::Json)),
+            Format::Xml if content_type == Format::Xml.content_type() => Some(Event::Xml(bytes)),
+            Format::Json | Format::Xml => None,
+        }
+    }
+
     /// The event's own bytes.
     pub fn bytes(self) -> &'b [u8] {
         match self {
@@ -53,9 +68,9 @@ impl<'b> Event<'b> {
     /// The media type of the event's own bytes.
     pub fn content_type(self) -> &'static str {
         match self {
-            Event::Json(_) | Event::Malformed(_) => "application/json",
-            Event::CloudEvent(_) => crate::cloud_event::JSON,
-            Event::Xml(_) => "application/xml",
+            Event::Json(_) | Event::Malformed(_) => Format::Json.content_type(),
+            Event::CloudEvent(_) => cloud_event::JSON,
+            Event::Xml(_) => Format::Xml.content_type(),
         }
     }
 }

@@ -8,9 +8,9 @@ use base64::prelude::BASE64_STANDARD;
 use futures::future::join;
 
 use super::body::{Batch, Event};
+use super::check;
 use super::intake::Intake;
-use super::rules::{EventReading, short_name};
-use super::{check_form, check_timestamp};
+use super::rules::short_name;
 use crate::dead_letter::{DeadLetter, DeadLetters, LetterId, Reason};
 use crate::input::OnInvalid;
 use crate::limits::{MAX_EVENT_BYTES, PUTS_AT_ONCE};
@@ -97,9 +97,10 @@ impl Door<'_> {
     }
 
     fn look(&self, batch: &Batch<'_>) -> Vec<Look> {
+        let input = &self.intake.record.document.input;
         let mut firsts: HashMap<String, usize> = HashMap::new();
         let look = |(place, event): (usize, &Event<'_>)| {
-            let (checked, reading) = self.check(*event);
+            let (checked, reading) = check(*event, input, self.intake.rules.as_deref());
             let id = reading.id.and_then(short_name);
             let verdict = match (checked, &id) {
                 (Err(fault), _) if self.keeps(*event, &fault) => Verdict::Kept(fault),
@@ -116,27 +117,6 @@ impl Door<'_> {
             Look { id, key: reading.partition_key.and_then(short_name), verdict }
         };
         batch.events.iter().enumerate().map(look).collect()
-    }
-
-    /// Finds everything that is wrong with an event, and what names it.
-    fn check(&self, event: Event<'_>) -> (Result<(), EventFault>, EventReading) {
-        let input = &self.intake.record.document.input;
-        if let Err(fault) = check_form(event, input) {
-            return (Err(fault), EventReading::default());
-        }
-        let (Event::Json(text) | Event::CloudEvent(text)) = event else { return (Ok(()), EventReading::default()) };
-        let mut reading = self.intake.rules.as_ref().map(|rules| rules.read(event)).unwrap_or_default();
-        let mut faults = std::mem::take(&mut reading.faults);
-        let timed = input.timestamp.as_ref().map_or(Ok(()), |path| check_timestamp(text, path, input.timestamp_format));
-        let checked = match timed {
-            timed if faults.is_empty() => timed,
-            Ok(()) => Err(EventFault::Rules(faults)),
-            Err(untimed) => {
-                faults.extend(untimed.details());
-                Err(EventFault::Rules(faults))
-            }
-        };
-        (checked, reading)
     }
 
     /// How many of the good events the stream's rate limit lets in: the first ones.

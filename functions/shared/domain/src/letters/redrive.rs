@@ -9,6 +9,8 @@ use futures::stream::{self, StreamExt};
 use crate::dead_letter::{DeadLetter, LetterId};
 use crate::history::StoredObjects;
 use crate::ids::IngestId;
+use crate::ingest::{Event, EventRules, check};
+use crate::input::Input;
 use crate::letters::cursor::Cursor;
 use crate::letters::marks::{Claim, Marks, PutBack, RedriveMarks};
 use crate::letters::put_back::{Putter, RawStreams};
@@ -17,15 +19,12 @@ use crate::letters::reader::tried;
 use crate::letters::request::{Progress, RedriveRequest};
 use crate::letters::scan::{LetterEffort, Next, Reading, Scan};
 use crate::letters::{LetterLimits, MARKS_AT_ONCE};
-use crate::limits::{LETTER_CLAIM_TIME, MAX_RECORD_BYTES, REDRIVE_BATCH_TIME, REDRIVE_MARK_TIME};
+use crate::limits::{LETTER_CLAIM_TIME, MAX_PARTITION_KEY_CHARS, MAX_RECORD_BYTES, REDRIVE_BATCH_TIME, REDRIVE_MARK_TIME};
 use crate::names::dead_letters_prefix;
 use crate::publish::{Deadline, Record};
 use crate::record::StreamRecord;
 use crate::store::StoreFault;
 use crate::system::System;
-
-/// Characters of a partition key (<https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecordsRequestEntry.html>).
-const MAX_PARTITION_KEY: usize = 256;
 
 /// What became of the letters of a request.
 #[derive(Debug, Default)]
@@ -35,7 +34,7 @@ pub struct RedriveOutcome {
     /// Put back before, or being put back by another request.
     pub skipped: usize,
     /// Not put back: the raw stream or the marks would not, for this letter or for one of its key before it; or it is nothing that the
-    /// stream could take.
+    /// stream could take, such as an event that ingest would find not valid still.
     pub failed: usize,
     /// Ids that no letter has.
     pub not_found: Vec<LetterId>,
@@ -67,6 +66,8 @@ pub struct Redriver<'r> {
     pub marks: &'r dyn RedriveMarks,
     /// Takes the events.
     pub raw: &'r dyn RawStreams,
+    /// What the stream's document asks of events that ingest kept.
+    pub rules: Option<&'r dyn EventRules>,
     /// Clock, sleep, chance.
     pub system: &'r dyn System,
     /// When to stop.
@@ -82,7 +83,7 @@ struct Target<'t> {
     stream: &'t IngestId,
     raw_stream: &'t str,
     /// What letters must hold.
-    content_type: &'static str,
+    input: &'t Input,
     force: bool,
     /// See [`Claim::token`].
     token: u64,
@@ -106,7 +107,7 @@ impl Redriver<'_> {
         let target = Target {
             stream: &record.ingest_id,
             raw_stream,
-            content_type: record.document.input.format.content_type(),
+            input: &record.document.input,
             force: request.force,
             token: self.system.random(),
         };
@@ -214,7 +215,7 @@ impl Redriver<'_> {
         let mut free = Vec::new();
         for (letter, marks) in letters.iter().zip(marks) {
             let is_taken = marks.claimed_until.is_some_and(|until| until >= now) || (marks.redriven_at.is_some() && !target.force);
-            match original(letter, target.content_type) {
+            match self.original(letter, target.input) {
                 _ if is_taken => outcome.skipped += 1,
                 // It never will be taken: others of its key need not wait for it.
                 None => outcome.failed += 1,
@@ -246,6 +247,19 @@ impl Redriver<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The event's own bytes, if they are what the stream takes (it may have been another when they came), and if Kinesis can take them
+    /// under the key that they had. What ingest kept does not go through ingest again, so it is held against the stream's rules here.
+    fn original(&self, letter: &DeadLetter, input: &Input) -> Option<Vec<u8>> {
+        let data = BASE64_STANDARD.decode(&letter.original_base64).ok()?;
+        let event = Event::kept(&data, &letter.content_type, input.format)?;
+        if letter.source == "ingest" && check(event, input, self.rules).0.is_err() {
+            return None;
+        }
+        let key = &letter.partition_key;
+        let is_key = (1..=MAX_PARTITION_KEY_CHARS).contains(&key.chars().count());
+        (is_key && data.len() + key.len() <= MAX_RECORD_BYTES).then_some(data)
     }
 
     /// Claims letters; says of each, in order, whether it is ours now.
@@ -319,16 +333,4 @@ impl Claimed {
 struct Noted {
     is_put: bool,
     fault: Option<StoreFault>,
-}
-
-/// The event's own bytes, if they are what the stream takes (it may have been another when they came), and if Kinesis can take them under
-/// the key that they had.
-fn original(letter: &DeadLetter, content_type: &str) -> Option<Vec<u8>> {
-    if letter.content_type != content_type {
-        return None;
-    }
-    let data = BASE64_STANDARD.decode(&letter.original_base64).ok()?;
-    let key = &letter.partition_key;
-    let is_key = (1..=MAX_PARTITION_KEY).contains(&key.chars().count());
-    (is_key && data.len() + key.len() <= MAX_RECORD_BYTES).then_some(data)
 }

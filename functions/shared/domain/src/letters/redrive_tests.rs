@@ -49,7 +49,8 @@ impl Bench {
 
     pub(super) fn redrive_within(&self, seconds: u64, is_dry_run: bool, fields: &RedriveFields) -> Result<RedriveOutcome, StoreFault> {
         let Self { record, objects, marks, raw, system, limits } = self;
-        let redriver = Redriver { objects, marks, raw, system, deadline: system.deadline(seconds), limits: *limits, is_dry_run };
+        let redriver =
+            Redriver { objects, marks, raw, rules: None, system, deadline: system.deadline(seconds), limits: *limits, is_dry_run };
         let request = RedriveRequest::read(fields, PREFIX).unwrap();
         block_on(redriver.redrive(record, RAW, &request))
     }
@@ -354,4 +355,25 @@ fn nothing_is_begun_without_the_time_to_end_it() {
     assert_eq!((counts(&outcome), bench.marks.writes()), ((0, 0, 0), 0));
     let next = RedriveFields { cursor: outcome.next.map(|next| next.to_text()), ..all() };
     assert_eq!(counts(&bench.redrive(&next).unwrap()), (1, 0, 0));
+}
+
+#[test]
+fn what_ingest_kept_is_put_back_once_it_is_valid() {
+    let kept = |event: &str, content_type: &str, original: &str| DeadLetter {
+        source: "ingest".to_owned(),
+        content_type: content_type.to_owned(),
+        ..dead_letter(NOON, event, original)
+    };
+    let cloud_event = r#"{"specversion":"1.0","id":"1","source":"/s","type":"t","time":"2026-01-01T00:00:00Z"}"#;
+    let bench = Bench::new(&[
+        kept("1", "application/json", r#"{"time":"soon"}"#),
+        kept("2", "application/json", r#"{"time":"2026-01-01T00:00:00Z"}"#),
+        kept("3", "application/json", "nonsense"),
+        kept("4", "application/cloudevents+json", cloud_event),
+        kept("5", "application/cloudevents+json", r#"{"time":"2026-01-01T00:00:00Z"}"#),
+        dead_letter(NOON, "6", "nonsense"),
+    ]);
+    let outcome = bench.redrive(&all()).unwrap();
+    assert_eq!((outcome.redriven, outcome.failed), (3, 3));
+    assert_eq!(bench.put_back(), [r#"{"time":"2026-01-01T00:00:00Z"}"#, cloud_event, "nonsense"], "the pipeline looks for itself");
 }
