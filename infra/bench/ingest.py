@@ -152,16 +152,14 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 def workload_table(findings: Findings, workload: Workload, names: list[str]) -> str:
     head = ["function", "invocations/s", "p50 µs", "p99 µs", "CPU µs", "CPU against one-put", "peak memory MB"]
+    figures = ["per_second", "p50_us", "p99_us", "cpu_us"]
+    floor = findings.median(cell_name(workload, ONE_PUT), "cpu_us")
     rows = []
     for name in names:
-        def figure(figure: str, name: str = name) -> float:
-            return findings.median(cell_name(workload, name), figure)
-
-        ratio = figure("cpu_us") / figure("cpu_us", ONE_PUT)
-        rows.append([
-            name, f"{figure('per_second'):,.0f}", f"{figure('p50_us'):,.0f}", f"{figure('p99_us'):,.0f}", f"{figure('cpu_us'):,.0f}",
-            f"{ratio:.2f}", f"{figure('peak_kib') / 1024:.1f}",
-        ])
+        cell = cell_name(workload, name)
+        ratio = findings.median(cell, "cpu_us") / floor
+        peak = findings.median(cell, "peak_kib") / 1024
+        rows.append([name, *(f"{findings.median(cell, figure):,.0f}" for figure in figures), f"{ratio:.2f}", f"{peak:.1f}"])
     return f"{workload.name}:\n\n{table(head, rows)}"
 
 
@@ -177,26 +175,27 @@ def start_table(findings: Findings, first: Workload, names: list[str], sizes: di
 
 def aims_table(findings: Findings, every: list[Workload]) -> str:
     """The aims as ratios, each with what was measured."""
-    def cpu(workload: Workload, name: str) -> float:
-        return findings.median(cell_name(workload, name), "cpu_us")
-
-    single, _, array = every
-    first = cell_name(single, OURS), cell_name(single, ONE_PUT)
-    peak = max(findings.median(cell_name(workload, name), "peak_kib") for workload in every for name in (OURS, OURS_CHECKING)) / 1024
-    ready = findings.median(first[0], "ready_ms") / findings.median(first[1], "ready_ms")
-    answer = findings.median(first[0], "answer_ms") / findings.median(first[1], "answer_ms")
     rows = []
+
+    def aim(what: str, got: float, limit: float, at_least: bool = False) -> None:
+        met = got >= limit if at_least else got <= limit
+        rows.append([what, f"at {'least' if at_least else 'most'} {limit:g}", f"{got:.2f}", "yes" if met else "no"])
+
+    def ratio(workload: Workload, name: str, other: str, figure: str = "cpu_us") -> float:
+        return findings.median(cell_name(workload, name), figure) / findings.median(cell_name(workload, other), figure)
+
     for workload in every:
-        for name, most in ((OURS, 1.25), (OURS_CHECKING, 1.5)):
-            rows.append((f"CPU against one-put, {workload.name}: {name}", f"at most {most}", (ratio := cpu(workload, name) / cpu(workload, ONE_PUT)), ratio <= most))
-    for workload, least in ((single, 4), (array, 20)):
+        for name, limit in ((OURS, 1.25), (OURS_CHECKING, 1.5)):
+            aim(f"CPU of {name} against one-put, {workload.name}", ratio(workload, name, ONE_PUT), limit)
+    single, _, array = every
+    for workload, limit in ((single, 4), (array, 20)):
         for ours, python in ((OURS, PYTHON), (OURS_CHECKING, PYTHON_CHECKING)):
-            ratio = cpu(workload, python) / cpu(workload, ours)
-            rows.append((f"CPU of {python} against {ours}, {workload.name}", f"at least {least}", ratio, ratio >= least))
-    rows.append(("cold start against one-put's, until ready", "at most 1.5", ready, ready <= 1.5))
-    rows.append(("cold start against one-put's, until the first answer", "at most 1.5", answer, answer <= 1.5))
-    rows.append(("peak memory in MB", "under 25", peak, peak < 25))
-    return "Aims:\n\n" + table(["figure", "aim", "measured", "met"], [[what, aim, f"{got:.2f}", "yes" if met else "no"] for what, aim, got, met in rows])
+            aim(f"CPU of {python} against {ours}, {workload.name}", ratio(workload, python, ours), limit, at_least=True)
+    for what, figure in (("until ready", "ready_ms"), ("until the first answer", "answer_ms")):
+        aim(f"cold start against one-put's, {what}", ratio(single, OURS, ONE_PUT, figure), 1.5)
+    peaks = [findings.median(cell_name(workload, name), "peak_kib") for workload in every for name in (OURS, OURS_CHECKING)]
+    aim("peak memory in MB", max(peaks) / 1024, 25)
+    return "Aims:\n\n" + table(["figure", "aim", "measured", "met"], rows)
 
 
 def run(given: argparse.Namespace, deployed: Deployment, token: str) -> None:

@@ -1,8 +1,8 @@
 //! Drives Lambda functions through a Runtime API of its own, against a Kinesis of its own, and measures them side by side.
 //!
 //! `make bench-ingest` runs it: `infra/bench/ingest.py` writes its plan to standard input, and reads its findings from standard output.
-//! Every cell of the plan, one function with one kind of request, runs in a process of its own; a round goes once over all cells, so that
-//! what disturbs the machine disturbs all of them. Plain threads and sockets, so that no crate of the functions is built with other features.
+//! Each cell of the plan, one function with one kind of request, runs in a process of its own; a round goes once over all cells, so that
+//! what disturbs the machine disturbs all of them. Plain threads and sockets, so that no crate of the functions gets other features.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a benchmark stops at what it did not expect")]
 
