@@ -95,6 +95,14 @@ host: # The functions for this machine, in target/host/
 bench: ## Measure events a second and core of pipelines, beside the same by hand
 	cargo bench --package process-stream --bench batch --locked
 
+# Two commands: the examples want crates with features that the function must not be built with.
+.PHONY: bench-ingest
+bench-ingest: .venv/local/.installed .venv/bench/.installed host ## Measure ingest-events in its release build, beside three functions to compare with
+	cargo build --release --locked --package ingest-events --bin ingest-events
+	cargo build --release --locked --package ingest-events --examples
+	PYTHONPATH=infra/local $(LOCAL) ephemeral -- .venv/local/bin/python infra/bench/ingest.py \
+		--release "$${CARGO_TARGET_DIR:-target}/release" $(BENCH_ARGS)
+
 # ---------------------------------------------------------------- artefacts
 
 .PHONY: build

@@ -1,0 +1,8 @@
+//! What `lambda_http` alone costs: answers every request with `{}`. `make bench-ingest` measures it.
+
+use lambda_http::{Body, Error, Request, Response, run, service_fn};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    run(service_fn(|_: Request| async { Ok::<_, Error>(Response::new(Body::from("{}"))) })).await
+}
