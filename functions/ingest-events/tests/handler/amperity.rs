@@ -9,9 +9,7 @@ use domain::limits::{DEFAULT_MAX_EVENT_BYTES, MAX_BODY_BYTES};
 use http_edge::testing::{Answer, event, send};
 use serde_json::json;
 
-use crate::bench::{
-    Bench, BrokenPublisher, DATA, RAW_STREAM, TRUCK, event_of, lasting, original, pointers, stream_in, with_header,
-};
+use crate::bench::{Bench, BrokenPublisher, DATA, RAW_STREAM, TRUCK, event_of, lasting, original, pointers, stream_in, with_header};
 
 /// The same route, with the stream's id in place of its name for ingest.
 const DATA_BY_ID: &str = "/stream/v0/data/refuse-trucks";
@@ -77,7 +75,8 @@ async fn a_foreign_stream_is_404_like_a_missing_one() {
 #[tokio::test]
 async fn a_body_that_is_not_one_json_value_is_400_and_nothing_of_it_is_kept() {
     let bench = Bench::new();
-    let broken = ["{\"truck\":".to_owned(), format!("{TRUCK} {TRUCK}"), format!("{TRUCK}\n{TRUCK}"), format!("{TRUCK}]"), "truck".to_owned()];
+    let broken =
+        ["{\"truck\":".to_owned(), format!("{TRUCK} {TRUCK}"), format!("{TRUCK}\n{TRUCK}"), format!("{TRUCK}]"), "truck".to_owned()];
     for body in broken {
         let answer = bench.post(DATA, &body).await;
         assert_problem(&answer, 400, None);

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use domain::limits::{DEFAULT_MAX_EVENT_BYTES, MAX_EVENTS_PER_REQUEST};
+use domain::limits::{CONFIG_CACHE_TTL, DEFAULT_MAX_EVENT_BYTES, MAX_EVENTS_PER_REQUEST};
 use http_edge::testing::Answer;
 use serde_json::{Value, json};
 
@@ -13,16 +13,12 @@ const CLOUD_EVENT: &str = "application/cloudevents+json";
 const CLOUD_EVENTS: &str = "application/cloudevents-batch+json";
 
 /// A CloudEvent in its structured form, with white space of its own.
-const EMPTIED: &str = r#"{"specversion":"1.0", "id":"A-1","source":"/trucks/17","type":"emptied","time":"2018-02-07T01:26:13Z","data":{"litres": 240}}"#;
+const EMPTIED: &str =
+    r#"{"specversion":"1.0", "id":"A-1","source":"/trucks/17","type":"emptied","time":"2018-02-07T01:26:13Z","data":{"litres": 240}}"#;
 
 /// The attributes of the same event, as headers.
-const ATTRIBUTES: [(&str, &str); 5] = [
-    ("ce-specversion", "1.0"),
-    ("ce-id", "A-1"),
-    ("ce-source", "/trucks/17"),
-    ("ce-type", "emptied"),
-    ("ce-time", "2018-02-07T01:26:13Z"),
-];
+const ATTRIBUTES: [(&str, &str); 5] =
+    [("ce-specversion", "1.0"), ("ce-id", "A-1"), ("ce-source", "/trucks/17"), ("ce-type", "emptied"), ("ce-time", "2018-02-07T01:26:13Z")];
 
 async fn post(bench: &Bench, path: &str, content_type: &str, body: &str) -> Answer {
     bench.send(&with_header(bench.request(path, body), "content-type", content_type)).await
@@ -126,7 +122,7 @@ async fn a_byte_order_mark_is_no_part_of_an_event() {
     assert_eq!(bench.stored(RAW_STREAM), [TRUCK; 4]);
     assert_eq!(bench.post(EVENTS, "\u{feff}").await.status, 400);
     bench.declare(json!({"format": "xml"}));
-    bench.system.advance(domain::limits::CONFIG_CACHE_TTL);
+    bench.system.advance(CONFIG_CACHE_TTL);
     assert_eq!(post(&bench, EVENTS, "text/xml", "\u{feff}<a/>").await.status, 200);
     assert_eq!(bench.stored(RAW_STREAM)[4], "\u{feff}<a/>", "a document's reader knows what it means");
 }

@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use crate::claims::{ExternalClaims, own_caller};
 use crate::key_cache::{EXTERNAL_KEYS, KeyCache, OWN_KEYS};
 use crate::problem::Problem;
+use crate::token_memory::{TokenMemory, VerifiedToken};
 
 /// How far clocks may be apart.
 const LEEWAY_SECONDS: i64 = 5;
@@ -48,6 +49,7 @@ pub struct Authenticator {
     own: Verifier,
     api_keys: CachedApiKeys,
     external: Option<(Verifier, String)>,
+    tokens: TokenMemory,
     system: Arc<dyn System>,
 }
 
@@ -71,6 +73,7 @@ impl Authenticator {
             own: Verifier { issuer: trust.own, keys, required: &["exp", "nbf", "iss", "aud"] },
             api_keys: CachedApiKeys::new(trust.api_keys, system.clone()),
             external,
+            tokens: TokenMemory::default(),
             system,
         }
     }
@@ -94,24 +97,48 @@ impl Authenticator {
     /// 401, the same for every reason; 503 when the keys cannot be loaded.
     pub async fn authenticate(&self, header: Option<&str>) -> Result<Caller, Problem> {
         let token = bearer_token(header)?;
+        let verified = match self.remembered(token).await {
+            Some(verified) => verified,
+            None => self.verify(token).await?,
+        };
+        self.check_times(verified.not_before, verified.expires_at)?;
+        if let Some((owner, key)) = &verified.key
+            && !self.api_keys.accepts(owner, key).await?
+        {
+            return Err(Problem::unauthorized("the token's api key was revoked or rotated"));
+        }
+        Ok(verified.caller)
+    }
+
+    /// A token that was verified with the keys that are believed now.
+    async fn remembered(&self, token: &str) -> Option<VerifiedToken> {
+        let verified = self.tokens.get(token)?;
+        let verifier = if verified.is_own { &self.own } else { &self.external.as_ref()?.0 };
+        (verifier.keys.generation().await? == verified.generation).then_some(verified)
+    }
+
+    async fn verify(&self, token: &str) -> Result<VerifiedToken, Problem> {
         let kid = key_id(token)?;
-        match &self.external {
+        let (verifier, verified) = match &self.external {
             Some((verifier, owner_claim)) if claimed_issuer(token)? == verifier.issuer.issuer => {
                 let claims: ExternalClaims = verifier.verify(token, &kid).await?;
-                self.check_times(claims.not_before(), claims.expires_at())?;
-                claims.caller(owner_claim, &verifier.issuer.audience)
+                let (not_before, expires_at) = (claims.not_before(), claims.expires_at());
+                self.check_times(not_before, expires_at)?;
+                let caller = claims.caller(owner_claim, &verifier.issuer.audience)?;
+                (verifier, VerifiedToken { caller, is_own: false, generation: 0, not_before, expires_at, key: None })
             }
             _ => {
                 let claims: Claims = self.own.verify(token, &kid).await?;
-                self.check_times(Some(claims.nbf), Some(claims.exp))?;
-                if let Some(key) = &claims.key
-                    && !self.api_keys.accepts(&claims.owner, key).await?
-                {
-                    return Err(Problem::unauthorized("the token's api key was revoked or rotated"));
-                }
-                own_caller(claims)
+                let (not_before, expires_at) = (Some(claims.nbf), Some(claims.exp));
+                let key = claims.key.clone().map(|key| (claims.owner.clone(), key));
+                (&self.own, VerifiedToken { caller: own_caller(claims)?, is_own: true, generation: 0, not_before, expires_at, key })
             }
+        };
+        // Keys that are believed only while their issuer does not answer make no memory.
+        if let Some(generation) = verifier.keys.generation().await {
+            self.tokens.put(token, VerifiedToken { generation, ..verified.clone() });
         }
+        Ok(verified)
     }
 
     fn check_times(&self, not_before: Option<i64>, expires_at: Option<i64>) -> Result<(), Problem> {

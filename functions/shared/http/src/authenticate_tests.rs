@@ -259,3 +259,24 @@ fn another_deployment_s_key_under_our_key_s_name_signs_nothing() {
     let other = EncodingKey::from_ec_der(&base64::Engine::decode(&base64::prelude::BASE64_STANDARD, crate::testing::OTHER_KEY).unwrap());
     assert_eq!(bench.try_token(&encode(&header, &claims, &other).unwrap()).unwrap_err().status(), 401);
 }
+
+#[test]
+fn a_token_that_is_remembered_is_still_held_against_everything_that_can_change() {
+    let bench = bench();
+    let token = bench.issuer.token("waste", &[Scope::Ingest]);
+    assert!(bench.try_token(&token).is_ok() && bench.try_token(&token).is_ok());
+    let forged = format!("{}A", &token[..token.len() - 1]);
+    let forged = if forged == token { format!("{}B", &token[..token.len() - 1]) } else { forged };
+    assert_eq!(bench.try_token(&forged).unwrap_err().status(), 401, "its neighbour is not it");
+
+    bench.keys.set(vec![]);
+    assert!(bench.try_token(&token).is_ok(), "the keys are believed a while");
+    bench.system.advance(OWN_KEYS.life);
+    assert_eq!(bench.try_token(&token).unwrap_err().status(), 401, "its key was taken away");
+
+    bench.keys.set(vec![bench.issuer.public_key()]);
+    bench.system.advance(OWN_KEYS.window);
+    assert!(bench.try_token(&token).is_ok());
+    bench.system.advance(Duration::from_secs(24 * 3_600 + 6));
+    assert_eq!(bench.try_token(&token).unwrap_err().status(), 401, "expired");
+}

@@ -45,6 +45,8 @@ pub struct KeyCache {
 struct State {
     keys: Vec<(VerificationKey, DecodingKey)>,
     loaded_at: Option<OffsetDateTime>,
+    /// Counts the loadings.
+    generation: u64,
     /// When looking again makes sense at the earliest.
     next_look: Option<OffsetDateTime>,
     last_fault: Option<String>,
@@ -88,6 +90,12 @@ impl KeyCache {
         }
     }
 
+    /// Says which loading of the keys is believed without looking again, if one is. What was verified with it holds as long as it is.
+    pub async fn generation(&self) -> Option<u64> {
+        let state = self.state.read().await;
+        state.is_younger(self.times.life, self.system.now()).then_some(state.generation)
+    }
+
     /// Gives all keys that are believed.
     ///
     /// # Errors
@@ -115,6 +123,7 @@ impl KeyCache {
             Ok(loaded) => {
                 state.keys = loaded.into_iter().filter_map(|key| decoding_key(&key).map(|decoded| (key, decoded))).collect();
                 state.loaded_at = Some(now);
+                state.generation += 1;
                 state.next_look = Some(self.system.now() + self.times.window);
                 state.last_fault = None;
             }

@@ -22,6 +22,7 @@ pub mod route_table;
 pub mod stream;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod token_memory;
 pub mod trust;
 
 pub use authenticate::{Authenticator, ExternalIssuer, Trust};
