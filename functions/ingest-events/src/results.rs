@@ -125,7 +125,7 @@ pub fn respond(dialect: Dialect, answered: Answered<'_>) -> Response {
     let results = results_out(receipt.results, batch.is_single);
     let is_nothing_taken = tally.accepted + tally.duplicate == 0 && tally.received() > 0;
     let mut response = if is_nothing_taken {
-        let problem = nothing_accepted(results, batch.is_single, wait);
+        let problem = nothing_accepted(results, batch.is_single, is_dry_run, wait);
         let problem = if is_dry_run { problem.with_member("dry_run", json!(true)) } else { problem };
         quota_headers(intake.limit.as_ref(), receipt.quota.as_ref())
             .fold(problem, |problem, (name, value)| problem.with_header(name, value))
@@ -155,10 +155,10 @@ pub fn respond(dialect: Dialect, answered: Answered<'_>) -> Response {
     response
 }
 
-/// Whether an answer stands, for whoever sends the request again: something came of it, or nothing ever will.
+/// Whether an answer stands, for whoever sends the request again: events were taken, or none ever will be.
 pub fn is_final(receipt: &Receipt) -> bool {
     let tally = Tally::of(receipt.results.iter().map(|result| &result.outcome));
-    tally.retry == 0 || tally.accepted + tally.dead_letter > 0
+    tally.retry == 0 || tally.accepted + tally.duplicate > 0
 }
 
 /// The answer when at least one event was taken.
@@ -200,12 +200,12 @@ fn whole_seconds(duration: Duration) -> u64 {
 }
 
 /// None is good: each has to be mended, or to be sent again.
-fn nothing_accepted(results: Vec<(ResultOut, Outcome)>, is_single: bool, wait: Duration) -> Problem {
+fn nothing_accepted(results: Vec<(ResultOut, Outcome)>, is_single: bool, is_dry_run: bool, wait: Duration) -> Problem {
     let is_retry = |outcome: &Outcome| matches!(outcome, Outcome::RateLimited | Outcome::Retry(_));
     let mut problem = if results.iter().any(|(_, outcome)| is_retry(outcome)) {
         retry_problem(&results).with_retry_after(wait)
     } else {
-        rejected_problem(&results, is_single)
+        rejected_problem(&results, is_single, is_dry_run)
     };
     let results = told(results);
     if !is_single {
@@ -217,7 +217,7 @@ fn nothing_accepted(results: Vec<(ResultOut, Outcome)>, is_single: bool, wait: D
     problem
 }
 
-fn rejected_problem(results: &[(ResultOut, Outcome)], is_single: bool) -> Problem {
+fn rejected_problem(results: &[(ResultOut, Outcome)], is_single: bool, is_dry_run: bool) -> Problem {
     let shown = |fault: &EventFault| match fault {
         EventFault::Rules(faults) => format!("it breaks {} of the stream's rules", faults.len()),
         other => other.to_string(),
@@ -227,7 +227,8 @@ fn rejected_problem(results: &[(ResultOut, Outcome)], is_single: bool) -> Proble
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, fault.to_string())
         }
         Some(Outcome::DeadLetter(fault)) if is_single => {
-            let detail = format!("the event is not valid, and is kept as a dead letter: {}", shown(fault));
+            let kept = if is_dry_run { "would be kept" } else { "is kept" };
+            let detail = format!("the event is not valid, and {kept} as a dead letter: {}", shown(fault));
             Problem::bad_request(detail).with_member("dead_letter", json!(true))
         }
         Some(Outcome::Rejected(fault)) if is_single => Problem::bad_request(format!("the event is not valid: {}", shown(fault))),
@@ -265,12 +266,17 @@ fn results_out(results: Vec<EventResult>, is_single: bool) -> Vec<(ResultOut, Ou
         let size: usize = errors.iter().map(|error| error.pointer.len() + error.detail.len()).sum();
         if size > room {
             errors.truncate(1);
-            errors.iter_mut().for_each(|error| error.detail = error.detail.chars().take(MAX_TOLD_SHORT).collect());
+            errors.iter_mut().for_each(cut_short);
         }
         room = room.saturating_sub(size);
         (ResultOut { index, id, status, errors }, outcome)
     };
     results.into_iter().enumerate().map(out).collect()
+}
+
+fn cut_short(error: &mut FieldError) {
+    let cut = |text: &str| text.chars().take(MAX_TOLD_SHORT).collect();
+    (error.pointer, error.detail) = (cut(&error.pointer), cut(&error.detail));
 }
 
 fn fate(outcome: &Outcome, place: &str) -> (ResultStatus, Vec<FieldError>) {

@@ -40,6 +40,9 @@ pub const MAX_PARTITION_KEY_CHARS: usize = 256;
 /// Bytes of one Kinesis record, partition key included (same source).
 pub const MAX_RECORD_BYTES: usize = 1024 * 1024;
 
+/// Bytes of what names an event in a result. Ours: 5,000 of them fit the 6 MB that Lambda gives back.
+pub const MAX_EVENT_ID_BYTES: usize = 128;
+
 /// Records in one `PutRecordBatch` call of Firehose (<https://docs.aws.amazon.com/firehose/latest/dev/limits.html>).
 pub const MAX_LETTERS_PER_PUT: usize = 500;
 

@@ -10,7 +10,7 @@ use futures::future::join;
 use super::body::{Batch, Event};
 use super::check;
 use super::intake::Intake;
-use super::rules::short_name;
+use super::rules::{event_id, partition_key};
 use crate::dead_letter::{DeadLetter, DeadLetters, LetterId, Reason};
 use crate::input::OnInvalid;
 use crate::limits::{MAX_EVENT_BYTES, PUTS_AT_ONCE};
@@ -101,7 +101,7 @@ impl Door<'_> {
         let mut firsts: HashMap<String, usize> = HashMap::new();
         let look = |(place, event): (usize, &Event<'_>)| {
             let (checked, reading) = check(*event, input, self.intake.rules.as_deref());
-            let id = reading.id.and_then(short_name);
+            let id = reading.id.and_then(event_id);
             let verdict = match (checked, &id) {
                 (Err(fault), _) if self.keeps(*event, &fault) => Verdict::Kept(fault),
                 (Err(fault), _) => Verdict::Refused(fault),
@@ -114,7 +114,7 @@ impl Door<'_> {
                     }
                 },
             };
-            Look { id, key: reading.partition_key.and_then(short_name), verdict }
+            Look { id, key: reading.partition_key.and_then(partition_key), verdict }
         };
         batch.events.iter().enumerate().map(look).collect()
     }

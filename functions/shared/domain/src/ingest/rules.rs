@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::body::Event;
 use crate::input::Input;
-use crate::limits::MAX_PARTITION_KEY_CHARS;
+use crate::limits::{MAX_EVENT_ID_BYTES, MAX_PARTITION_KEY_CHARS};
 
 /// The rules of one `input` section, compiled.
 pub trait EventRules: Send + Sync {
@@ -40,14 +40,22 @@ pub struct RuleFault {
     pub detail: String,
 }
 
-/// A value of an event as a name that is short enough for Kinesis and for results: itself, or its SHA-256 when it is longer.
-pub(super) fn short_name(value: String) -> Option<String> {
-    if value.is_empty() {
-        return None;
-    }
+/// A value of an event as a partition key: itself, or its SHA-256 when Kinesis would not take it.
+pub(super) fn partition_key(value: String) -> Option<String> {
     let is_short = value.len() <= MAX_PARTITION_KEY_CHARS || value.chars().count() <= MAX_PARTITION_KEY_CHARS;
-    if is_short {
-        return Some(value);
+    short_or_digest(value, is_short)
+}
+
+/// A value of an event as what names it: itself, or its SHA-256 when it is longer than a result tells.
+pub(super) fn event_id(value: String) -> Option<String> {
+    let is_short = value.len() <= MAX_EVENT_ID_BYTES;
+    short_or_digest(value, is_short)
+}
+
+/// An empty text is no name.
+fn short_or_digest(value: String, is_short: bool) -> Option<String> {
+    if value.is_empty() || is_short {
+        return Some(value).filter(|value| !value.is_empty());
     }
     Some(Sha256::digest(value).iter().map(|byte| format!("{byte:02x}")).collect())
 }
@@ -58,10 +66,12 @@ mod tests {
 
     #[test]
     fn a_name_that_is_too_long_is_shortened_and_none_is_empty() {
-        let of = |letters: usize| short_name("é".repeat(letters)).unwrap();
-        assert_eq!(of(256).chars().count(), 256);
-        assert_eq!(of(257).len(), 64);
-        assert_ne!(of(257), of(258));
-        assert_eq!(short_name(String::new()), None);
+        let key = |letters: usize| partition_key("é".repeat(letters)).unwrap();
+        assert_eq!(key(256).chars().count(), 256);
+        assert_eq!(key(257).len(), 64);
+        assert_ne!(key(257), key(258));
+        assert_eq!(event_id("é".repeat(64)).unwrap().chars().count(), 64);
+        assert_eq!(event_id("é".repeat(65)).unwrap().len(), 64);
+        assert_eq!((partition_key(String::new()), event_id(String::new())), (None, None));
     }
 }
