@@ -12,6 +12,7 @@ OWNER ?= default
 SCOPES ?= admin
 DAYS ?= 30
 DIR ?= streams
+FUZZ_SECONDS ?= 60
 # Set to 1 for token, retire-key, logs, apply and demo against a deployment on AWS.
 AWS ?=
 
@@ -102,6 +103,16 @@ bench-ingest: .venv/local/.installed .venv/bench/.installed host ## Measure inge
 	cargo build --release --locked --package ingest-events --examples
 	PYTHONPATH=infra/local $(LOCAL) ephemeral -- .venv/local/bin/python infra/bench/ingest.py \
 		--release "$${CARGO_TARGET_DIR:-target}/release" $(BENCH_ARGS)
+
+# The flags are those by which libFuzzer sees which code an input reaches; they must not reach what runs while building, so a target is named.
+.PHONY: fuzz
+fuzz: ## Throw any bytes at ingest as bodies, for FUZZ_SECONDS=60 (wants a C++ compiler)
+	@mkdir -p target/fuzz/corpus
+	cd fuzz && RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+		-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table" \
+		CARGO_TARGET_DIR=../target/fuzz cargo build --release --locked --target "$$(rustc -vV | sed -n 's/host: //p')"
+	target/fuzz/"$$(rustc -vV | sed -n 's/host: //p')"/release/millrace-fuzz -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
+		-artifact_prefix=target/fuzz/ target/fuzz/corpus fuzz/seeds
 
 # ---------------------------------------------------------------- artefacts
 

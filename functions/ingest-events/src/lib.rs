@@ -1,7 +1,7 @@
 //! Takes events over HTTP and puts them on a stream's raw Kinesis stream.
 //!
 //! Promises: an event that is answered as accepted is durable in Kinesis; every event of a request has one result, in order; a bad
-//! event harms no other; a warm request makes one AWS call.
+//! event harms no other; a warm request of up to 500 good events makes one AWS call, but for keys, limits and letters.
 //!
 //! Leaves to others: what happens behind the raw stream (`process-stream`).
 

@@ -261,8 +261,7 @@ fn told(results: Vec<(ResultOut, Outcome)>) -> Vec<ResultOut> {
 fn results_out(results: Vec<EventResult>, is_single: bool) -> Vec<(ResultOut, Outcome)> {
     let mut room = MAX_TOLD;
     let out = |(index, EventResult { id, outcome }): (usize, EventResult)| {
-        let place = if is_single { String::new() } else { format!("/{index}") };
-        let (status, mut errors) = fate(&outcome, &place);
+        let (status, mut errors) = fate(&outcome, || if is_single { String::new() } else { format!("/{index}") });
         let size: usize = errors.iter().map(|error| error.pointer.len() + error.detail.len()).sum();
         if size > room {
             errors.truncate(1);
@@ -279,8 +278,9 @@ fn cut_short(error: &mut FieldError) {
     (error.pointer, error.detail) = (cut(&error.pointer), cut(&error.detail));
 }
 
-fn fate(outcome: &Outcome, place: &str) -> (ResultStatus, Vec<FieldError>) {
+fn fate(outcome: &Outcome, place: impl Fn() -> String) -> (ResultStatus, Vec<FieldError>) {
     let told = |fault: &EventFault| {
+        let place = place();
         let details = fault.details().into_iter();
         details.map(|fault| FieldError { pointer: format!("{place}{}", fault.pointer), detail: fault.detail }).collect()
     };
@@ -289,15 +289,15 @@ fn fate(outcome: &Outcome, place: &str) -> (ResultStatus, Vec<FieldError>) {
         Outcome::Duplicate => (ResultStatus::Duplicate, Vec::new()),
         Outcome::DeadLetter(fault) => (ResultStatus::DeadLetter, told(fault)),
         Outcome::Rejected(fault) => (ResultStatus::Rejected, told(fault)),
-        Outcome::RateLimited => (ResultStatus::Retry, told_why(place, "the stream's rate limit has no room just now")),
-        Outcome::Retry(RetryReason::Throttled) => (ResultStatus::Retry, told_why(place, "the stream takes no more just now")),
-        Outcome::Retry(RetryReason::Unavailable) => (ResultStatus::Retry, told_why(place, "the stream did not take it")),
+        Outcome::RateLimited => (ResultStatus::Retry, told_why(place(), "the stream's rate limit has no room just now")),
+        Outcome::Retry(RetryReason::Throttled) => (ResultStatus::Retry, told_why(place(), "the stream takes no more just now")),
+        Outcome::Retry(RetryReason::Unavailable) => (ResultStatus::Retry, told_why(place(), "the stream did not take it")),
         Outcome::Retry(RetryReason::TimedOut) => {
-            (ResultStatus::Retry, told_why(place, "the stream did not answer in time; it may have been written"))
+            (ResultStatus::Retry, told_why(place(), "the stream did not answer in time; it may have been written"))
         }
     }
 }
 
-fn told_why(place: &str, detail: &str) -> Vec<FieldError> {
-    vec![FieldError { pointer: place.to_owned(), detail: detail.to_owned() }]
+fn told_why(place: String, detail: &str) -> Vec<FieldError> {
+    vec![FieldError { pointer: place, detail: detail.to_owned() }]
 }

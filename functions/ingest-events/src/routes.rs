@@ -35,8 +35,8 @@ pub fn app(context: Context) -> Router {
 
 /// Sends events to a version of a stream.
 ///
-/// The body is a JSON array of objects, or one object; for a stream with `input.format: xml` it is one XML document, which is not read here.
-/// Every event has a result, in order.
+/// The body is a JSON array of objects, one object, or one a line; or CloudEvents. For a stream with `input.format: xml` it is one XML
+/// document, which is not read here. Every event has a result, in order.
 #[utoipa::path(
     post,
     path = "/streams/{id}/{version}/events",
@@ -82,7 +82,7 @@ pub async fn post_events(State(context): State<Context>, request: Sending) -> Re
 
 /// Sends events to the newest `ACTIVE` version of a stream, or else to the newest.
 ///
-/// The body is one JSON object or an array of them, or one XML document for a stream with `input.format: xml`.
+/// The body is one JSON object, an array of them, or one a line; or CloudEvents; or one XML document for a stream with `input.format: xml`.
 #[utoipa::path(
     post,
     path = "/ingest/{id}",

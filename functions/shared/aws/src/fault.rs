@@ -1,6 +1,8 @@
 //! AWS errors in the domain's words.
 
 use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use domain::store::StoreFault;
 
 /// Wraps an SDK error with what was tried.
@@ -33,8 +35,13 @@ pub(crate) fn is_throttling(code: Option<&str>) -> bool {
     )
 }
 
-/// The configuration for a client whose retries are the domain's.
+/// The configuration for a client whose retries are the domain's, and whose bodies are small: each of what is left out here costs every call
+/// a timer or a task. One try has one limit of time, that of [`crate::connect`].
 #[allow(dead_code, reason = "only record-putting clients retry by themselves")]
 pub(crate) fn without_retries(config: &SdkConfig) -> SdkConfig {
-    config.to_builder().retry_config(aws_config::retry::RetryConfig::disabled()).build()
+    let timeouts = config.timeout_config().map(|timeouts| timeouts.clone().into_builder().disable_operation_timeout().build());
+    let mut builder = config.to_builder().retry_config(RetryConfig::disabled());
+    builder = builder.stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+    builder.set_timeout_config(timeouts);
+    builder.build()
 }

@@ -17,9 +17,10 @@ pub struct Input {
     /// An `input` resource that says all of this; then nothing else stands here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource: Option<ResourceId>,
-    /// What one event is, for the stream's life. With `xml` there is no `timestamp`, `partition_key` or `on_invalid: reject`.
+    /// What one event is, for the stream's life. With `xml` there is no `schema`, `timestamp`, `partition_key` or `on_invalid: reject`.
     pub format: Format,
-    /// The JSON Schema that every event must keep: draft 2020-12, or draft-07 where `$schema` says so. A `$ref` leads within it.
+    /// The JSON Schema that every event must keep, or the data of every CloudEvent: draft 2020-12, or draft-07 where `$schema` says so. A `$ref` leads within it, and
+    /// `format` is held.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub schema: Option<Map<String, Value>>,
@@ -28,7 +29,8 @@ pub struct Input {
     /// What the events of one shard have in common, such as `$.vehicle`: their order is kept. Without it the shard is random.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partition_key: Option<JsonPath>,
-    /// What names an event, such as `$.id`, in results and dead letters. It is the key of `dedupe` where that has none.
+    /// What names an event, such as `$.id`, in results; of those in one request with the same name, the first is taken. It is the key of
+    /// `dedupe` where that has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event_id: Option<JsonPath>,
     /// Where the event time stands, such as `$.time`. Without it the event time is the arrival.

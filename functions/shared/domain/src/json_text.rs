@@ -2,6 +2,8 @@
 //!
 //! The functions take text that a JSON parser has already found well-formed.
 
+use memchr::memchr2;
+
 use crate::limits::MAX_JSON_DEPTH;
 
 /// What a skipping parser lets through and a reading one would not.
@@ -42,25 +44,26 @@ pub fn check(text: &str) -> Result<(), TextFault> {
 
 /// Checks the string whose content starts at `at`; returns where the text after its closing quote starts.
 fn check_string(bytes: &[u8], mut at: usize) -> Result<usize, TextFault> {
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'"' => return Ok(at + 1),
-            b'\\' if bytes.get(at + 1) == Some(&b'u') => match hex_escape(bytes, at) {
-                Some(0xD800..=0xDBFF) => {
-                    let low = hex_escape(bytes, at + 6);
-                    if !matches!(low, Some(0xDC00..=0xDFFF)) {
-                        return Err(TextFault::LoneSurrogate);
-                    }
-                    at += 12;
-                }
-                Some(0xDC00..=0xDFFF) => return Err(TextFault::LoneSurrogate),
-                _ => at += 6,
-            },
-            b'\\' => at += 2,
-            _ => at += 1,
+    while let Some(found) = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+        at += found;
+        if bytes[at] == b'"' {
+            return Ok(at + 1);
         }
+        at += match bytes.get(at + 1) {
+            Some(b'u') => unit_length(bytes, at)?,
+            _ => 2,
+        };
     }
-    Ok(at)
+    Ok(bytes.len())
+}
+
+/// The length of the escape that begins at `at`, or of the pair that it begins.
+fn unit_length(bytes: &[u8], at: usize) -> Result<usize, TextFault> {
+    match hex_escape(bytes, at) {
+        Some(0xD800..=0xDBFF) if matches!(hex_escape(bytes, at + 6), Some(0xDC00..=0xDFFF)) => Ok(12),
+        Some(0xD800..=0xDFFF) => Err(TextFault::LoneSurrogate),
+        _ => Ok(6),
+    }
 }
 
 /// Reads the escape of a UTF-16 unit, a backslash, `u` and four digits, that begins at `at`.

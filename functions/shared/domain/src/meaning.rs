@@ -84,12 +84,13 @@ impl Check<'_> {
         }
     }
 
-    /// XML is first read behind the raw stream, and lies in S3 as CBOR. A schema and an `event_id` are still good for what comes after that.
+    /// XML is first read behind the raw stream, and lies in S3 as CBOR. An `event_id` is still good for `dedupe`, which comes after that.
     fn xml(&mut self) {
         let input = &self.document.input;
         let unread = "events are not read before they are on the raw stream";
         let impossible = [
             ("timestamp", input.timestamp.is_some(), "timestamp", "Firehose cannot read CBOR to partition by it"),
+            ("schema", input.schema.is_some(), "schema", "events are not read before they are on the raw stream; use validate"),
             ("partition_key", input.partition_key.is_some(), "partition_key", unread),
             ("on_invalid", input.on_invalid == OnInvalid::Reject, "on_invalid: reject", unread),
         ];
