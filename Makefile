@@ -70,6 +70,7 @@ try: ## Take events of a file through the pipeline of a stream document, here an
 .PHONY: check
 check: .venv/sam/.installed ## Format, clippy, docs, dependency audit, template lint
 	cargo fmt --all --check
+	cd fuzz && cargo fmt --check && cargo metadata --locked --format-version 1 > /dev/null
 	cargo clippy --workspace --all-targets $(HOST) -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --workspace $(HOST)
 	$(PYTHON) infra/checks/dependencies.py
