@@ -140,4 +140,6 @@ pub fn event_time(field: &RawValue, format: TimestampFormat) -> Option<OffsetDat
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
