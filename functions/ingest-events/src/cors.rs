@@ -2,6 +2,7 @@
 //!
 //! Tokens travel in `Authorization`, never in cookies, so no answer allows credentials.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -10,8 +11,10 @@ use axum::response::{IntoResponse, Response};
 use domain::access::Reach;
 use domain::ingest::{Intake, Intakes, StreamAddress};
 use domain::input::Origin;
+use futures::future::join;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use http_edge::route_table;
+use percent_encoding::percent_decode_str;
 
 use crate::request;
 
@@ -39,8 +42,8 @@ pub async fn cors(State(intakes): State<Arc<dyn Intakes>>, request: Request, nex
     let origin = request.headers().get(header::ORIGIN).filter(|_| !is_preflight).cloned();
     let Some(origin) = origin else { return next.run(request).await };
     let uri = request.uri().clone();
-    let allowed = allowed_origin(intakes.as_ref(), uri.path(), &origin).await;
-    let mut response = next.run(request).await;
+    // Side by side: a table that does not answer is waited for once.
+    let (allowed, mut response) = join(allowed_origin(intakes.as_ref(), uri.path(), &origin), next.run(request)).await;
     if let Some(allowed) = allowed {
         let headers = response.headers_mut();
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
@@ -102,7 +105,8 @@ async fn find(intakes: &dyn Intakes, path: &str) -> Option<Arc<Intake>> {
 ///
 /// For a version that is missing the stream speaks, so that a page can read the 404.
 fn addresses(path: &str) -> Vec<StreamAddress> {
-    let segments: Vec<&str> = path.split('/').collect();
+    let segments: Vec<Cow<'_, str>> = path.split('/').map(|segment| percent_decode_str(segment).decode_utf8_lossy()).collect();
+    let segments: Vec<&str> = segments.iter().map(Cow::as_ref).collect();
     match segments[..] {
         ["", "ingest", id] | ["", "stream", "v0", "data", id] => request::addresses(id, None),
         ["", "ingest", id, version] | ["", "streams", id, version, "events"] => {

@@ -1,10 +1,13 @@
 //! Requests that are sent again under one `Idempotency-Key`: the first answer is given once more, and nothing is put twice.
 
+use std::time::Duration;
+
 use axum::body::{Body, Bytes, to_bytes};
 use axum::response::Response;
 use domain::idempotency::{ANSWER_KEPT_FOR, Claim, Claimed, Fingerprint, IdempotencyKey, IdempotencyKeys, KeptAnswer};
-use domain::limits::{IDEMPOTENCY_CLAIM_TIME, RETRY_AFTER};
-use domain::system::System;
+use domain::limits::{IDEMPOTENCY_CLAIM_TIME, KEYS_TIME, RETRY_AFTER};
+use domain::publish::Deadline;
+use domain::system::{System, within};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use http_edge::Problem;
 
@@ -15,6 +18,7 @@ const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-repl
 pub struct Hold<'h> {
     keys: &'h dyn IdempotencyKeys,
     system: &'h dyn System,
+    deadline: Deadline,
     key: IdempotencyKey,
     claim: Claim,
 }
@@ -34,14 +38,14 @@ pub enum Turn<'h> {
 pub async fn claim<'h>(
     keys: &'h dyn IdempotencyKeys,
     system: &'h dyn System,
-    key: IdempotencyKey,
-    fingerprint: &Fingerprint,
+    deadline: Deadline,
+    (key, fingerprint): (IdempotencyKey, &Fingerprint),
 ) -> Result<Turn<'h>, Problem> {
     let now = system.now();
     let token = format!("{:016x}{:016x}", system.random(), system.random());
     let claim = Claim { token, until: now + IDEMPOTENCY_CLAIM_TIME };
     match keys.claim(&key, fingerprint, &claim, now).await? {
-        Claimed::Mine => Ok(Turn::First(Hold { keys, system, key, claim })),
+        Claimed::Mine => Ok(Turn::First(Hold { keys, system, deadline, key, claim })),
         Claimed::Answered(answer) => again(answer).map(Turn::Again),
         Claimed::InFlight => {
             let problem = Problem::conflict("a request with this Idempotency-Key is still being worked on");
@@ -67,18 +71,27 @@ impl Hold<'_> {
             body: body.to_vec(),
         };
         let until = self.system.now() + ANSWER_KEPT_FOR;
-        if let Err(fault) = self.keys.keep(&self.key, &self.claim, &answer, until).await {
-            // The events are where the answer says. Sent again after the claim has run out, they are put twice.
-            tracing::warn!(error = fault.chain(), "could not keep an answer");
+        // The events are where the answer says. Sent again after the claim has run out, they are put twice.
+        match within(self.system, self.time(), self.keys.keep(&self.key, &self.claim, &answer, until)).await {
+            Some(Ok(())) => {}
+            Some(Err(fault)) => tracing::warn!(error = fault.chain(), "could not keep an answer"),
+            None => tracing::warn!("could not keep an answer in time"),
         }
         Ok(Response::from_parts(parts, Body::from(body)))
     }
 
     /// Gives the key back: nothing came of the request, so the same may be tried again.
     pub async fn release(self) {
-        if let Err(fault) = self.keys.release(&self.key, &self.claim).await {
-            tracing::warn!(error = fault.chain(), "could not give an idempotency key back");
+        match within(self.system, self.time(), self.keys.release(&self.key, &self.claim)).await {
+            Some(Ok(())) => {}
+            Some(Err(fault)) => tracing::warn!(error = fault.chain(), "could not give an idempotency key back"),
+            None => tracing::warn!("could not give an idempotency key back in time"),
         }
+    }
+
+    /// What is left for the table: the client must be answered whatever it does.
+    fn time(&self) -> Duration {
+        self.deadline.left(self.system.now()) + KEYS_TIME
     }
 }
 

@@ -45,7 +45,7 @@ impl FromRequest<Context> for Sending {
         let is_dry_run = switch(parts.uri.query().unwrap_or_default(), "dry_run")?;
         let key = idempotency_key(&parts)?;
         let Ok(body) = EventBody::from_request(Request::from_parts(parts, body), context).await;
-        Ok(Self { intake, deadline: deadline.within_budget(context.system.now()), request_id, is_dry_run, key, body })
+        Ok(Self { intake, deadline, request_id, is_dry_run, key, body })
     }
 }
 

@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::json;
 use telemetry::Unit;
 
-/// Characters that the faults of one request are told in, about. Beyond them each event has one, cut short: an answer must fit the 6 MB that
+/// Bytes that the faults of one request are told in, about. Beyond them each event has one, cut short: an answer must fit the 6 MB that
 /// Lambda gives back (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
 const MAX_TOLD: usize = 512 * 1024;
 
@@ -262,7 +262,7 @@ fn results_out(results: Vec<EventResult>, is_single: bool) -> Vec<(ResultOut, Ou
     let mut room = MAX_TOLD;
     let out = |(index, EventResult { id, outcome }): (usize, EventResult)| {
         let (status, mut errors) = fate(&outcome, || if is_single { String::new() } else { format!("/{index}") });
-        let size: usize = errors.iter().map(|error| error.pointer.len() + error.detail.len()).sum();
+        let size: usize = errors.iter().map(|error| told_bytes(&error.pointer) + told_bytes(&error.detail)).sum();
         if size > room {
             errors.truncate(1);
             errors.iter_mut().for_each(cut_short);
@@ -273,8 +273,19 @@ fn results_out(results: Vec<EventResult>, is_single: bool) -> Vec<(ResultOut, Ou
     results.into_iter().enumerate().map(out).collect()
 }
 
+/// The bytes of a text in what Lambda gives back, where it is escaped twice: as JSON, and in the JSON of the whole answer.
+fn told_bytes(text: &str) -> usize {
+    let of = |byte: u8| match byte {
+        b'"' | b'\\' => 4,
+        byte if byte.is_ascii_control() => 7,
+        _ => 1,
+    };
+    text.bytes().map(of).sum()
+}
+
 fn cut_short(error: &mut FieldError) {
-    let cut = |text: &str| text.chars().take(MAX_TOLD_SHORT).collect();
+    let plain = |letter: char| if letter.is_control() || matches!(letter, '"' | '\\') { '?' } else { letter };
+    let cut = |text: &str| text.chars().take(MAX_TOLD_SHORT).map(plain).collect();
     (error.pointer, error.detail) = (cut(&error.pointer), cut(&error.detail));
 }
 

@@ -205,9 +205,9 @@ async fn ingest(context: &Context, request: Sending, dialect: Dialect) -> Result
     let hold = match key.filter(|_| !is_dry_run) {
         None => None,
         Some(key) => {
-            let key = IdempotencyKey::new(&record.owner, &record.key, &key);
+            let key = IdempotencyKey::new(&record.owner, &record.key, &record.ingest_id, &key);
             let fingerprint = fingerprint(dialect, &sent);
-            match repeat::claim(context.keys.as_ref(), context.system.as_ref(), key, &fingerprint).await? {
+            match repeat::claim(context.keys.as_ref(), context.system.as_ref(), deadline, (key, &fingerprint)).await? {
                 Turn::First(hold) => Some(hold),
                 Turn::Again(response) => return Ok(response),
             }
@@ -219,7 +219,7 @@ async fn ingest(context: &Context, request: Sending, dialect: Dialect) -> Result
         dead_letters: context.dead_letters.as_ref(),
         limiter: &context.limiter,
         system: context.system.as_ref(),
-        deadline,
+        deadline: deadline.within_budget(context.system.now()),
         request_id: &request_id,
         is_dry_run,
     };

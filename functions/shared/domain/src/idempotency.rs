@@ -9,7 +9,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use crate::ids::{Owner, StreamKey};
+use crate::ids::{IngestId, Owner, StreamKey};
 use crate::store::StoreFault;
 
 /// How long an answer is kept.
@@ -44,9 +44,11 @@ pub fn parse_key(header: &str) -> Result<&str, InvalidKey> {
 pub struct IdempotencyKey([u8; 32]);
 
 impl IdempotencyKey {
-    /// The key that a client wrote like this. Owners share no keys, and neither do streams.
-    pub fn new(owner: &Owner, stream: &StreamKey, text: &str) -> Self {
-        Self(digest(&[owner.as_str().as_bytes(), stream.id.as_str().as_bytes(), stream.version.as_str().as_bytes(), text.as_bytes()]))
+    /// The key that a client wrote like this. Owners share no keys, and neither do streams, nor a stream and one that was made anew under its
+    /// id: that one has another name for ingest.
+    pub fn new(owner: &Owner, stream: &StreamKey, made: &IngestId, text: &str) -> Self {
+        let parts = [owner.as_str(), stream.id.as_str(), stream.version.as_str(), made.as_str(), text];
+        Self(digest(&parts.map(str::as_bytes)))
     }
 }
 

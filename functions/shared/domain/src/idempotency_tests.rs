@@ -38,11 +38,19 @@ impl Bench {
 
 fn key_of(owner: &str, id: &str, version: &str, text: &str) -> IdempotencyKey {
     let stream = StreamKey { id: id.parse().unwrap(), version: version.parse().unwrap() };
-    IdempotencyKey::new(&owner.parse().unwrap(), &stream, text)
+    IdempotencyKey::new(&owner.parse().unwrap(), &stream, &"is-00000000".parse().unwrap(), text)
 }
 
 fn key() -> IdempotencyKey {
     key_of("city", "refuse-trucks", "1", "a-key")
+}
+
+#[test]
+fn a_stream_that_is_made_anew_has_keys_of_its_own() {
+    let stream = StreamKey { id: "refuse-trucks".parse().unwrap(), version: "1".parse().unwrap() };
+    let made = |ingest_id: &str| IdempotencyKey::new(&"city".parse().unwrap(), &stream, &ingest_id.parse().unwrap(), "a-key");
+    assert_ne!(made("is-00000000"), made("is-00000001"));
+    assert_eq!(made("is-00000000"), key());
 }
 
 fn fingerprint(body: &str) -> Fingerprint {

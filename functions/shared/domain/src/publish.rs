@@ -132,10 +132,12 @@ async fn put_chunk(
     results
 }
 
-/// What is known of a record after one more try. Once a try has timed out, only success makes certain what was written.
+/// What is known of a record after one more try. Once a try has timed out, only success makes certain what was written; and once one has
+/// failed for a reason of its own, a later one that is throttled does not.
 fn later(before: PutResult, answer: PutResult) -> PutResult {
     match (before, answer) {
         (Err(RetryReason::TimedOut), Err(_)) => Err(RetryReason::TimedOut),
+        (Err(RetryReason::Unavailable), Err(RetryReason::Throttled)) => Err(RetryReason::Unavailable),
         _ => answer,
     }
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use domain::cloud_event;
 use domain::ingest::Form;
 use domain::input::Format;
-use domain::limits::{MAX_BODY_BYTES, MAX_DECODED_BYTES};
+use domain::limits::{MAX_BODY_BYTES, MAX_DECODED_BYTES, MAX_EVENT_BYTES};
 use http::{HeaderMap, StatusCode, header};
 
 use crate::content_encoding::ContentEncoding;
@@ -52,6 +52,11 @@ impl EventBody {
         let body = encoding.decode(read(body).await?, MAX_DECODED_BYTES)?;
         match said {
             Said::Form(form) => Ok(SentEvents { form, body }),
+            // What is larger is no event of any stream, and grows once more on its way into JSON.
+            Said::CloudEventData if body.len() > MAX_EVENT_BYTES as usize => {
+                let detail = format!("expected data of at most {MAX_EVENT_BYTES} bytes, got {}", body.len());
+                Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail))
+            }
             Said::CloudEventData => Ok(SentEvents { form: Form::CloudEvent, body: structured(&parts.headers, &body)?.into() }),
         }
     }

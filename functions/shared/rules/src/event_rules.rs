@@ -15,7 +15,11 @@ use crate::schema::{Schema, SchemaFault, explained};
 /// Faults of one event that are told. Ours.
 const MAX_FAULTS: usize = 20;
 
-/// The longest detail of a fault, in characters.
+/// The largest event all of whose faults are looked for, in bytes; of a larger one, the first is told. The library finds all of them before
+/// it gives one, each with the names that lead to it: what that takes grows with the square of the size.
+const MAX_SIZE_OF_ALL: usize = 16 * 1024;
+
+/// The longest detail, or place, of a fault, in characters.
 const MAX_DETAIL: usize = 300;
 
 /// The rules of one `input` section.
@@ -83,7 +87,7 @@ impl EventRules for CompiledRules {
         let faults = match &self.schema {
             None => Vec::new(),
             Some(schema) if is_cloud_event => faults_of_data(schema, text),
-            Some(schema) => faults(schema, tree.as_ref(), ""),
+            Some(schema) => faults(schema, (tree.as_ref(), text.len()), ""),
         };
         let found = |locator: &Option<Locator>| locator.as_ref().and_then(|locator| locator.find(text, tree.as_ref()));
         EventReading { faults, partition_key: found(&self.partition_key), id: found(&self.event_id) }
@@ -117,9 +121,9 @@ fn faults_of_data(schema: &Schema, event: &str) -> Vec<RuleFault> {
     let one = |pointer: &str, detail: &str| vec![RuleFault { pointer: pointer.to_owned(), detail: detail.to_owned() }];
     match cloud_event::data(event) {
         None => one("", "expected data, which the stream has a schema for"),
-        Some(Data::Json(data)) => faults(schema, serde_json::from_str(data.get()).ok().as_ref(), "/data"),
+        Some(Data::Json(data)) => faults(schema, (serde_json::from_str(data.get()).ok().as_ref(), data.get().len()), "/data"),
         Some(Data::Base64(bytes)) => match serde_json::from_slice(&bytes) {
-            Ok(tree) => faults(schema, Some(&tree), "/data_base64"),
+            Ok(tree) => faults(schema, (Some(&tree), bytes.len()), "/data_base64"),
             Err(_) => one("/data_base64", "expected JSON, which the stream has a schema for"),
         },
     }
@@ -134,7 +138,7 @@ fn pointer_of(error: &jsonschema::ValidationError<'_>, place: &str) -> String {
     }
 }
 
-fn faults(schema: &Schema, tree: Option<&Value>, place: &str) -> Vec<RuleFault> {
+fn faults(schema: &Schema, (tree, size): (Option<&Value>, usize), place: &str) -> Vec<RuleFault> {
     let Some(tree) = tree else {
         // Such as a number that no floating point number comes near.
         return vec![RuleFault { pointer: place.to_owned(), detail: "cannot be read to be checked".to_owned() }];
@@ -142,12 +146,14 @@ fn faults(schema: &Schema, tree: Option<&Value>, place: &str) -> Vec<RuleFault> 
     if schema.validator().is_valid(tree) {
         return Vec::new();
     }
-    let errors = schema.validator().iter_errors(tree).take(MAX_FAULTS);
     let fault = |error: jsonschema::ValidationError<'_>| RuleFault {
-        pointer: pointer_of(&error, place),
+        pointer: pointer_of(&error, place).chars().take(MAX_DETAIL).collect(),
         detail: explained(&error).chars().take(MAX_DETAIL).collect(),
     };
-    errors.map(fault).collect()
+    if size > MAX_SIZE_OF_ALL {
+        return schema.validator().validate(tree).err().map(fault).into_iter().collect();
+    }
+    schema.validator().iter_errors(tree).take(MAX_FAULTS).map(fault).collect()
 }
 
 #[cfg(test)]
@@ -226,5 +232,14 @@ mod tests {
         assert_eq!(places(r#"{"data_base64":"eyJuIjoxfQ=="}"#), Vec::<String>::new());
         assert_eq!(places(r#"{"data_base64":"PGE+"}"#), ["/data_base64"]);
         assert_eq!(places(r#"{"n":1}"#), [""], "no data");
+    }
+
+    #[test]
+    fn a_large_event_full_of_faults_is_told_one_and_shortly() {
+        let rules = rules(json!({"schema": {"additionalProperties": {"items": {"type": "string"}}}}));
+        let event = |name: usize, items: usize| format!("{{\"{}\":[{}]}}", "n".repeat(name), vec!["1"; items].join(","));
+        let large = rules.read(Event::Json(&event(120_000, 60_000))).faults;
+        assert_eq!((large.len(), large[0].pointer.len()), (1, MAX_DETAIL));
+        assert_eq!(rules.read(Event::Json(&event(1_000, 1_000))).faults.len(), MAX_FAULTS);
     }
 }

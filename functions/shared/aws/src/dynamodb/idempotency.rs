@@ -257,7 +257,7 @@ mod tests {
 
     fn key() -> IdempotencyKey {
         let stream = StreamKey { id: "refuse-trucks".parse().unwrap(), version: "1".parse().unwrap() };
-        IdempotencyKey::new(&"city".parse().unwrap(), &stream, "a-key")
+        IdempotencyKey::new(&"city".parse().unwrap(), &stream, &"is-00000000".parse().unwrap(), "a-key")
     }
 
     fn fingerprint() -> Fingerprint {

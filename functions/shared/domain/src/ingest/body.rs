@@ -1,5 +1,9 @@
 //! From a request's body to the events in it.
 
+use std::fmt;
+
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::cloud_event;
@@ -148,11 +152,48 @@ fn split_json<'b>(body: &'b [u8], form: Form, event: fn(&'b str) -> Event<'b>) -
         let value: &RawValue = serde_json::from_str(text).map_err(malformed)?;
         return Ok(Batch { events: vec![event(value.get())], is_single: true });
     }
-    let values: Vec<&RawValue> = serde_json::from_str(text).map_err(malformed)?;
-    if values.len() > MAX_EVENTS_PER_REQUEST {
-        return Err(BodyFault::TooMany(values.len()));
+    let Values { first, count } = serde_json::from_str(text).map_err(malformed)?;
+    if count > MAX_EVENTS_PER_REQUEST {
+        return Err(BodyFault::TooMany(count));
     }
-    Ok(Batch { events: values.into_iter().map(|value| event(value.get())).collect(), is_single: false })
+    Ok(Batch { events: first.into_iter().map(|value| event(value.get())).collect(), is_single: false })
+}
+
+/// An array's values, as many of them as a request may hold; the others are only counted, since millions of small ones fit a body.
+struct Values<'b> {
+    first: Vec<&'b RawValue>,
+    count: usize,
+}
+
+impl<'de> Deserialize<'de> for Values<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Taking;
+
+        impl<'de> Visitor<'de> for Taking {
+            type Value = Values<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Self::Value, A::Error> {
+                let mut first = Vec::new();
+                while first.len() < MAX_EVENTS_PER_REQUEST {
+                    match values.next_element()? {
+                        Some(value) => first.push(value),
+                        None => return Ok(Values { count: first.len(), first }),
+                    }
+                }
+                let mut count = first.len();
+                while values.next_element::<IgnoredAny>()?.is_some() {
+                    count += 1;
+                }
+                Ok(Values { first, count })
+            }
+        }
+
+        deserializer.deserialize_seq(Taking)
+    }
 }
 
 /// Reads one event a line. Empty lines are none, and a line that is not JSON harms no other.

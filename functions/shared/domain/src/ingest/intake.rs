@@ -15,7 +15,7 @@ use crate::resource_config::{LocalRateLimit, RateLimit, ResourceConfig};
 use crate::store::{IngestReader, StoreFault};
 use crate::system::System;
 
-/// Entries kept at most; beyond them the memory is emptied, since a function that serves more streams than this has other costs.
+/// Entries kept at most; beyond them those of missing streams go, and then all, since a function that serves more streams than this has other costs.
 const MAX_ENTRIES: usize = 10_000;
 
 /// How a sender names a stream.
@@ -134,6 +134,10 @@ impl PreparedIntakes {
         };
         let expires_at = keep_for.map(|ttl| self.system.now() + ttl);
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        // Names that mean nothing can be made up by anybody; they go first.
+        if entries.len() >= MAX_ENTRIES {
+            entries.retain(|_, entry| entry.intake.is_some());
+        }
         if entries.len() >= MAX_ENTRIES {
             entries.clear();
         }

@@ -46,9 +46,10 @@ pub(super) fn partition_key(value: String) -> Option<String> {
     short_or_digest(value, is_short)
 }
 
-/// A value of an event as what names it: itself, or its SHA-256 when it is longer than a result tells.
+/// A value of an event as what names it: itself, or its SHA-256 when it is longer than a result tells, as it is once it is escaped.
 pub(super) fn event_id(value: String) -> Option<String> {
-    let is_short = value.len() <= MAX_EVENT_ID_BYTES;
+    let is_plain = |letter: char| !letter.is_control() && !matches!(letter, '"' | '\\');
+    let is_short = value.len() <= MAX_EVENT_ID_BYTES && value.chars().all(is_plain);
     short_or_digest(value, is_short)
 }
 
@@ -72,6 +73,7 @@ mod tests {
         assert_ne!(key(257), key(258));
         assert_eq!(event_id("é".repeat(64)).unwrap().chars().count(), 64);
         assert_eq!(event_id("é".repeat(65)).unwrap().len(), 64);
+        assert_eq!(event_id("a\"b".into()).unwrap().len(), 64);
         assert_eq!((partition_key(String::new()), event_id(String::new())), (None, None));
     }
 }
