@@ -253,6 +253,13 @@ pub(crate) async fn call_aws(operation: &str, input: &Value) -> Value {
     aws.send(request.body(input.to_string())).await.expect(200).json()
 }
 
+/// Calls what AWS has as paths, such as Lambda's: a `GET`, or a `POST` of a body.
+pub(crate) async fn call_path(path: &str, body: &Value) -> Answer {
+    let aws = local_aws();
+    let request = if body.is_null() { aws.request(Method::GET, path) } else { aws.request(Method::POST, path).body(body.to_string()) };
+    aws.send(request).await
+}
+
 /// Every record of a Kinesis stream, shard by shard, those of a shard in order.
 pub(crate) async fn kinesis_records(name: &str) -> Vec<Record> {
     let listed = call_aws("Kinesis_20131202.ListShards", &json!({"StreamName": name})).await;
@@ -334,6 +341,20 @@ impl Client {
 }
 
 impl Answer {
+    /// The answer that a function gave to an event of API Gateway.
+    #[track_caller]
+    pub(crate) fn of_function(self) -> Self {
+        let response = self.json();
+        let status = response["statusCode"].as_u64().unwrap_or_else(|| panic!("{}: {}", self.request, self.text));
+        let mut headers = HeaderMap::new();
+        for (name, value) in response["headers"].as_object().into_iter().flatten() {
+            let name = reqwest::header::HeaderName::from_bytes(name.as_bytes()).unwrap();
+            headers.insert(name, value.as_str().unwrap().parse().unwrap());
+        }
+        let text = response["body"].as_str().unwrap_or_default().to_owned();
+        Self { request: self.request, status: u16::try_from(status).unwrap(), headers, text }
+    }
+
     /// Checks that this is an error that asks its caller to come back, and returns its body.
     #[track_caller]
     pub(crate) fn expect_retry(self, status: u16) -> Value {

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what it did not expect")]
 
 mod amperity;
+mod amperity_faults;
 mod api_keys;
 mod apply;
 mod auth;
