@@ -2,18 +2,13 @@
 
 use domain::limits::{MAX_BODY_BYTES, MAX_EVENTS_PER_REQUEST};
 use insta::assert_snapshot;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::bench::{Bench, EVENTS, INGEST, RAW_STREAM, ROUTES, TRUCK, batch_of, shown};
+use crate::bench::{Bench, EVENTS, INGEST, RAW_STREAM, ROUTES, TRUCK, batch_of, shown, with_header};
 
 /// A body of one good event, and white space up to this many bytes.
 fn padded_to(bytes: usize) -> String {
     format!("{TRUCK}{}", " ".repeat(bytes - TRUCK.len()))
-}
-
-fn with_header(mut request: Value, name: &str, value: &str) -> Value {
-    request["headers"][name] = json!(value);
-    request
 }
 
 #[tokio::test]

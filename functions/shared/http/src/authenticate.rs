@@ -10,12 +10,12 @@ use domain::api_key_cache::CachedApiKeys;
 use domain::signing::{Issuer, VerificationKey, VerificationKeys};
 use domain::system::System;
 use domain::token::Claims;
-use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header};
+use jsonwebtoken::{Header, Validation, decode, decode_header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::claims::{ExternalClaims, own_caller};
-use crate::key_cache::{EXTERNAL_KEYS, KeyCache, OWN_KEYS};
+use crate::key_cache::{BelievedKey, EXTERNAL_KEYS, KeyCache, OWN_KEYS};
 use crate::problem::Problem;
 use crate::token_memory::{TokenMemory, VerifiedToken};
 
@@ -121,22 +121,22 @@ impl Authenticator {
         let kid = key_id(token)?;
         let (verifier, verified) = match &self.external {
             Some((verifier, owner_claim)) if claimed_issuer(token)? == verifier.issuer.issuer => {
-                let claims: ExternalClaims = verifier.verify(token, &kid).await?;
+                let (claims, generation): (ExternalClaims, u64) = verifier.verify(token, &kid).await?;
                 let (not_before, expires_at) = (claims.not_before(), claims.expires_at());
                 self.check_times(not_before, expires_at)?;
                 let caller = claims.caller(owner_claim, &verifier.issuer.audience)?;
-                (verifier, VerifiedToken { caller, is_own: false, generation: 0, not_before, expires_at, key: None })
+                (verifier, VerifiedToken { caller, is_own: false, generation, not_before, expires_at, key: None })
             }
             _ => {
-                let claims: Claims = self.own.verify(token, &kid).await?;
+                let (claims, generation): (Claims, u64) = self.own.verify(token, &kid).await?;
                 let (not_before, expires_at) = (Some(claims.nbf), Some(claims.exp));
                 let key = claims.key.clone().map(|key| (claims.owner.clone(), key));
-                (&self.own, VerifiedToken { caller: own_caller(claims)?, is_own: true, generation: 0, not_before, expires_at, key })
+                (&self.own, VerifiedToken { caller: own_caller(claims)?, is_own: true, generation, not_before, expires_at, key })
             }
         };
-        // Keys that are believed only while their issuer does not answer make no memory.
-        if let Some(generation) = verifier.keys.generation().await {
-            self.tokens.put(token, VerifiedToken { generation, ..verified.clone() });
+        // Keys that are believed only while their issuer does not answer make no memory, nor do those that were loaded anew meanwhile.
+        if verifier.keys.generation().await == Some(verified.generation) {
+            self.tokens.put(token, verified.clone());
         }
         Ok(verified)
     }
@@ -154,9 +154,10 @@ impl Authenticator {
 }
 
 impl Verifier {
-    async fn verify<C: DeserializeOwned>(&self, token: &str, kid: &str) -> Result<C, Problem> {
+    /// Returns the claims, and which loading of the keys they were verified with.
+    async fn verify<C: DeserializeOwned>(&self, token: &str, kid: &str) -> Result<(C, u64), Problem> {
         let found = self.keys.find(kid).await?;
-        let (algorithm, key): (Algorithm, DecodingKey) = found.ok_or_else(|| Problem::unauthorized("unknown key id"))?;
+        let BelievedKey { algorithm, key, generation } = found.ok_or_else(|| Problem::unauthorized("unknown key id"))?;
         let mut validation = Validation::new(algorithm);
         validation.set_issuer(&[&self.issuer.issuer]);
         validation.set_audience(&[&self.issuer.audience]);
@@ -165,7 +166,8 @@ impl Verifier {
         validation.validate_exp = false;
         validation.validate_nbf = false;
         let decoded = decode::<C>(token, &key, &validation);
-        Ok(decoded.map_err(|error| Problem::unauthorized(format!("invalid token: {error}")))?.claims)
+        let claims = decoded.map_err(|error| Problem::unauthorized(format!("invalid token: {error}")))?.claims;
+        Ok((claims, generation))
     }
 }
 

@@ -33,6 +33,16 @@ pub const OWN_KEYS: KeyTimes =
 pub const EXTERNAL_KEYS: KeyTimes =
     KeyTimes { life: Duration::from_secs(300), window: Duration::from_secs(30), stale_limit: Duration::from_secs(3_600) };
 
+/// A key that is believed.
+pub struct BelievedKey {
+    /// The one algorithm that it is for.
+    pub algorithm: Algorithm,
+    /// The key.
+    pub key: DecodingKey,
+    /// Which loading of the keys it came with.
+    pub generation: u64,
+}
+
 /// Remembers the keys of one issuer.
 pub struct KeyCache {
     source: Arc<dyn VerificationKeys>,
@@ -53,9 +63,9 @@ struct State {
 }
 
 impl State {
-    fn find(&self, kid: &str) -> Option<(Algorithm, DecodingKey)> {
+    fn find(&self, kid: &str) -> Option<BelievedKey> {
         let (key, decoded) = self.keys.iter().find(|(key, _)| key.kid() == kid)?;
-        Some((algorithm(key), decoded.clone()))
+        Some(BelievedKey { algorithm: algorithm(key), key: decoded.clone(), generation: self.generation })
     }
 
     fn is_younger(&self, age: Duration, now: OffsetDateTime) -> bool {
@@ -73,7 +83,7 @@ impl KeyCache {
     ///
     /// # Errors
     /// 503 when the issuer does not answer and the keys that are known are too old.
-    pub async fn find(&self, kid: &str) -> Result<Option<(Algorithm, DecodingKey)>, Problem> {
+    pub async fn find(&self, kid: &str) -> Result<Option<BelievedKey>, Problem> {
         {
             let state = self.state.read().await;
             if state.is_younger(self.times.life, self.system.now())

@@ -60,12 +60,15 @@ impl StreamStore for Table {
             .expression_attribute_values(":owner", text(record.owner.as_str()));
         let put =
             Put::builder().table_name(&self.name).set_item(Some(stream_item(record)?)).condition_expression("attribute_not_exists(pk)");
+        let name =
+            Put::builder().table_name(&self.name).set_item(Some(ingest_item(record))).condition_expression("attribute_not_exists(pk)");
         let mut writes = vec![
             TransactWriteItem::builder().update(claim.build().map_err(incomplete)?).build(),
             TransactWriteItem::builder().put(put.build().map_err(incomplete)?).build(),
             self.put_config(record)?,
             self.put_stats(record)?,
-            self.put(ingest_item(record))?,
+            // Drawn by chance: it must not take another stream's name, however unlikely.
+            TransactWriteItem::builder().put(name.build().map_err(incomplete)?).build(),
         ];
         if let Some(source) = source_item(record) {
             writes.push(self.put(source)?);
