@@ -94,7 +94,10 @@ host: # The functions for this machine, in target/host/
 	@cargo build --workspace --bins --test layers $(HOST)
 
 .PHONY: bench
-bench: ## Measure events a second and core of pipelines, beside the same by hand
+bench: bench-pipeline bench-ingest ## Measure everything that is measured
+
+.PHONY: bench-pipeline
+bench-pipeline: ## Measure events a second and core of pipelines, beside the same by hand
 	cargo bench --package process-stream --bench batch --locked
 
 # Two commands: the examples want crates with features that the function must not be built with.

@@ -5,6 +5,7 @@
 //!
 //! Leaves to others: what happens behind the raw stream (`process-stream`).
 
+pub mod api_doc;
 pub mod context;
 pub mod cors;
 pub mod repeat;

@@ -13,8 +13,9 @@ use domain::record::StreamRecord;
 use http::StatusCode;
 use http_edge::problem::rendered;
 use http_edge::stream::no_such_stream;
-use http_edge::{FunctionName, Problem, ProblemBody, SentEvents};
+use http_edge::{FunctionName, Problem, SentEvents};
 
+use crate::api_doc::{SendingHeaders, SendingOptions, SendingProblems};
 use crate::context::Context;
 use crate::cors::{cors, preflight};
 use crate::repeat::{self, Turn};
@@ -44,9 +45,8 @@ pub fn app(context: Context) -> Router {
     params(
         ("id", description = "The stream's id"),
         ("version", description = "The stream's version"),
-        ("dry_run" = Option<bool>, Query, description = "Only says what would become of the events; nothing is written"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Names the request for 24 hours: sent again, it is given its first answer"),
-        ("Content-Encoding" = Option<String>, Header, description = "`gzip` or `zstd`"),
+        SendingOptions,
+        SendingHeaders,
     ),
     request_body(
         content(
@@ -61,18 +61,7 @@ pub fn app(context: Context) -> Router {
     responses(
         (status = 200, description = "Every event is durable in Kinesis", body = EventsOut),
         (status = 207, description = "Some events were accepted; the results say which", body = EventsOut),
-        (status = 400, description = "No event can be accepted as it is", body = ProblemBody),
-        (status = 401, description = "No valid token", body = ProblemBody),
-        (status = 403, description = "The token lacks the scope `ingest`", body = ProblemBody),
-        (status = 404, description = "No such stream", body = ProblemBody),
-        (status = 409, description = "The stream has failed, or a request with this key is being worked on", body = ProblemBody),
-        (status = 413, description = "The body, or the one event in it, is too large", body = ProblemBody),
-        (status = 415, description = "Not what the stream takes: JSON, or XML where its `input.format` is `xml`", body = ProblemBody),
-        (status = 422, description = "The key was used for another request", body = ProblemBody),
-        (status = 429, description = "Kinesis, or the stream's rate limit, takes no more just now; `Retry-After` says when to try again", body = ProblemBody),
-        (status = 500, description = "A bug of ours; it may be tried again", body = ProblemBody),
-        (status = 503, description = "The stream is still being created, or Kinesis does not answer", body = ProblemBody),
-        (status = 504, description = "No answer in time; the events may have been written", body = ProblemBody),
+        SendingProblems,
     ),
     security(("token" = ["ingest"])),
 )]
@@ -89,9 +78,8 @@ pub async fn post_events(State(context): State<Context>, request: Sending) -> Re
     tag = "events",
     params(
         ("id", description = "The stream's id"),
-        ("dry_run" = Option<bool>, Query, description = "Only says what would become of the events; nothing is written"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Names the request for 24 hours: sent again, it is given its first answer"),
-        ("Content-Encoding" = Option<String>, Header, description = "`gzip` or `zstd`"),
+        SendingOptions,
+        SendingHeaders,
     ),
     request_body(
         content(
@@ -106,18 +94,7 @@ pub async fn post_events(State(context): State<Context>, request: Sending) -> Re
     responses(
         (status = 200, description = "Every event is durable in Kinesis", body = IngestOut),
         (status = 207, description = "Some events were accepted; the results say which", body = IngestOut),
-        (status = 400, description = "No event can be accepted as it is", body = ProblemBody),
-        (status = 401, description = "No valid token", body = ProblemBody),
-        (status = 403, description = "The token lacks the scope `ingest`", body = ProblemBody),
-        (status = 404, description = "No such stream", body = ProblemBody),
-        (status = 409, description = "The stream has failed, or a request with this key is being worked on", body = ProblemBody),
-        (status = 413, description = "The body, or the one event in it, is too large", body = ProblemBody),
-        (status = 415, description = "Not what the stream takes: JSON, or XML where its `input.format` is `xml`", body = ProblemBody),
-        (status = 422, description = "The key was used for another request", body = ProblemBody),
-        (status = 429, description = "Kinesis, or the stream's rate limit, takes no more just now; `Retry-After` says when to try again", body = ProblemBody),
-        (status = 500, description = "A bug of ours; it may be tried again", body = ProblemBody),
-        (status = 503, description = "The stream is still being created, or Kinesis does not answer", body = ProblemBody),
-        (status = 504, description = "No answer in time; the events may have been written", body = ProblemBody),
+        SendingProblems,
     ),
     security(("token" = ["ingest"])),
 )]
@@ -133,9 +110,8 @@ pub async fn post_ingest(State(context): State<Context>, request: Sending) -> Re
     params(
         ("id", description = "The stream's id"),
         ("version", description = "The stream's version"),
-        ("dry_run" = Option<bool>, Query, description = "Only says what would become of the events; nothing is written"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Names the request for 24 hours: sent again, it is given its first answer"),
-        ("Content-Encoding" = Option<String>, Header, description = "`gzip` or `zstd`"),
+        SendingOptions,
+        SendingHeaders,
     ),
     request_body(
         content(
@@ -150,7 +126,7 @@ pub async fn post_ingest(State(context): State<Context>, request: Sending) -> Re
     responses(
         (status = 200, description = "Every event is durable in Kinesis", body = IngestOut),
         (status = 207, description = "Some events were accepted; the results say which", body = IngestOut),
-        (status = "default", description = "As for `/ingest/{id}`", body = ProblemBody),
+        SendingProblems,
     ),
     security(("token" = ["ingest"])),
 )]
@@ -167,9 +143,8 @@ pub async fn post_ingest_version(State(context): State<Context>, request: Sendin
     tag = "events",
     params(
         ("id", description = "The stream's name for ingest, such as `is-AbCDefGH`, or its id"),
-        ("dry_run" = Option<bool>, Query, description = "Only says what would become of the events; nothing is written"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Names the request for 24 hours: sent again, it is given its first answer"),
-        ("Content-Encoding" = Option<String>, Header, description = "`gzip` or `zstd`"),
+        SendingOptions,
+        SendingHeaders,
     ),
     request_body(
         content(
@@ -181,14 +156,7 @@ pub async fn post_ingest_version(State(context): State<Context>, request: Sendin
     ),
     responses(
         (status = 202, description = "The event is durable in Kinesis", body = AcceptedOut),
-        (status = 400, description = "The event cannot be accepted as it is", body = ProblemBody),
-        (status = 401, description = "No valid token", body = ProblemBody),
-        (status = 413, description = "The event is larger than the stream takes: 254 KiB, unless its document says otherwise", body = ProblemBody),
-        (status = 429, description = "No more just now; `Retry-After` says when to try again", body = ProblemBody),
-        (status = 500, description = "A bug of ours; it may be tried again", body = ProblemBody),
-        (status = 503, description = "The stream is still being created, or Kinesis does not answer", body = ProblemBody),
-        (status = 504, description = "No answer in time; the event may have been written", body = ProblemBody),
-        (status = "default", description = "As for `/ingest/{id}`", body = ProblemBody),
+        SendingProblems,
     ),
     security(("token" = ["ingest"])),
 )]

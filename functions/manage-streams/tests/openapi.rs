@@ -29,7 +29,24 @@ fn document() -> Value {
         "bearerFormat": "JWT",
         "description": "A token of this deployment (ES256), or of the issuer that it trusts (ES256 or RS256). Scopes: manage, ingest, read, admin.",
     });
+    for operation in document["paths"].as_object_mut().unwrap().values_mut().flat_map(|path| path.as_object_mut().unwrap().values_mut()) {
+        complete(operation);
+    }
     document
+}
+
+/// Says once what is true of every operation: what a path holds is text, and a problem is `application/problem+json`.
+fn complete(operation: &mut Value) {
+    for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
+        parameter.as_object_mut().unwrap().entry("schema").or_insert_with(|| json!({"type": "string"}));
+    }
+    for response in operation["responses"].as_object_mut().unwrap().values_mut() {
+        let Some(contents) = response.get_mut("content").and_then(Value::as_object_mut) else { continue };
+        if contents.get("application/json").is_some_and(|content| content["schema"]["$ref"] == "#/components/schemas/ProblemBody") {
+            let problem = contents.remove("application/json").unwrap();
+            contents.insert("application/problem+json".to_owned(), problem);
+        }
+    }
 }
 
 #[test]

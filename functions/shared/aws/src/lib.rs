@@ -6,6 +6,7 @@
 
 #[cfg(feature = "cloudformation")]
 pub mod cloudformation;
+mod connections;
 #[cfg(feature = "dynamodb")]
 pub mod dynamodb;
 mod fault;
@@ -23,15 +24,27 @@ pub mod stack_settings;
 
 use std::time::Duration;
 
+use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 
-/// Loads region and credentials as every AWS SDK does, with time-outs short enough for an invocation to answer for itself.
+use crate::connections::Connections;
+
+/// Takes region and credentials from the environment, with time-outs short enough for an invocation to answer for itself.
+///
+/// That is where Lambda puts them (<https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>); to look anywhere else costs
+/// start time. Every client that is made of the result shares its connections.
 pub async fn connect() -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(2))
         .operation_attempt_timeout(Duration::from_secs(5))
         .operation_timeout(Duration::from_secs(15))
         .build();
-    aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts).load().await
+    aws_config::defaults(BehaviorVersion::latest())
+        .region(EnvironmentVariableRegionProvider::new())
+        .credentials_provider(EnvironmentVariableCredentialsProvider::new())
+        .http_client(Connections::new())
+        .timeout_config(timeouts)
+        .load()
+        .await
 }

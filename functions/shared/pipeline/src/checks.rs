@@ -82,7 +82,7 @@ fn compile(node: &Node, purpose: Purpose, event: Option<&EventType>) -> Result<O
 fn schema_faults(node: &Node) -> Vec<Fault> {
     // What is no object is named as a fault of the document's shape.
     let serde_json::Value::Object(schema) = node.value() else { return Vec::new() };
-    let faults = Schema::compile(schema).err().unwrap_or_default();
+    let faults = <Schema>::compile(schema).err().unwrap_or_default();
     let fault = |found: SchemaFault| Fault { place: node.near(&found.pointer).place, message: found.message, weight: Weight::Heavy };
     faults.into_iter().map(fault).collect()
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::path::Path;
 use crate::schema::{Schema, SchemaFault, explained};
+use crate::tree::{Tree, TreeJson};
 
 /// Faults of one event that are told. Ours.
 const MAX_FAULTS: usize = 20;
@@ -25,7 +26,7 @@ const MAX_DETAIL: usize = 300;
 /// The rules of one `input` section.
 #[derive(Debug)]
 pub struct CompiledRules {
-    schema: Option<Schema>,
+    schema: Option<Schema<TreeJson>>,
     partition_key: Option<Locator>,
     event_id: Option<Locator>,
 }
@@ -43,7 +44,7 @@ pub fn compile(input: &Input) -> Result<Option<Arc<dyn EventRules>>, String> {
 enum Locator {
     /// Found in the text.
     Field(FieldPath),
-    /// Found in a tree.
+    /// Found in a value.
     Path(Path),
 }
 
@@ -60,7 +61,7 @@ impl CompiledRules {
         Ok(is_any.then_some(rules))
     }
 
-    /// Whether an event must be read as a tree to find its key or its id.
+    /// Whether an event must be read as a value to find its key or its id.
     fn follows_paths(&self) -> bool {
         let is_path = |locator: &Option<Locator>| matches!(locator, Some(Locator::Path(_)));
         is_path(&self.partition_key) || is_path(&self.event_id)
@@ -82,21 +83,20 @@ impl EventRules for CompiledRules {
             Event::CloudEvent(text) => (text, true),
             Event::Xml(_) | Event::Malformed(_) => return EventReading::default(),
         };
-        let has_schema_of_whole = self.schema.is_some() && !is_cloud_event;
-        let tree: Option<Value> = if has_schema_of_whole || self.follows_paths() { serde_json::from_str(text).ok() } else { None };
         let faults = match &self.schema {
             None => Vec::new(),
             Some(schema) if is_cloud_event => faults_of_data(schema, text),
-            Some(schema) => faults(schema, (tree.as_ref(), text.len()), ""),
+            Some(schema) => faults(schema, (serde_json::from_str(text).ok(), text.len()), ""),
         };
-        let found = |locator: &Option<Locator>| locator.as_ref().and_then(|locator| locator.find(text, tree.as_ref()));
+        let value: Option<Value> = if self.follows_paths() { serde_json::from_str(text).ok() } else { None };
+        let found = |locator: &Option<Locator>| locator.as_ref().and_then(|locator| locator.find(text, value.as_ref()));
         EventReading { faults, partition_key: found(&self.partition_key), id: found(&self.event_id) }
     }
 }
 
 impl Locator {
     /// What stands there as a key: a text is itself, anything else its JSON, and `null` is nothing.
-    fn find(&self, event: &str, tree: Option<&Value>) -> Option<String> {
+    fn find(&self, event: &str, whole: Option<&Value>) -> Option<String> {
         match self {
             Self::Field(field) => {
                 let value = field.find(event)?.get();
@@ -106,7 +106,7 @@ impl Locator {
                     _ => (value != "null").then(|| value.to_owned()),
                 }
             }
-            Self::Path(path) => match path.compiled().query(tree?).all()[..] {
+            Self::Path(path) => match path.compiled().query(whole?).all()[..] {
                 [] | [Value::Null] => None,
                 [Value::String(text)] => Some(text.clone()),
                 [one] => Some(one.to_string()),
@@ -117,13 +117,13 @@ impl Locator {
 }
 
 /// What breaks the schema in the data of a CloudEvent.
-fn faults_of_data(schema: &Schema, event: &str) -> Vec<RuleFault> {
+fn faults_of_data(schema: &Schema<TreeJson>, event: &str) -> Vec<RuleFault> {
     let one = |pointer: &str, detail: &str| vec![RuleFault { pointer: pointer.to_owned(), detail: detail.to_owned() }];
     match cloud_event::data(event) {
         None => one("", "expected data, which the stream has a schema for"),
-        Some(Data::Json(data)) => faults(schema, (serde_json::from_str(data.get()).ok().as_ref(), data.get().len()), "/data"),
+        Some(Data::Json(data)) => faults(schema, (serde_json::from_str(data.get()).ok(), data.get().len()), "/data"),
         Some(Data::Base64(bytes)) => match serde_json::from_slice(&bytes) {
-            Ok(tree) => faults(schema, (Some(&tree), bytes.len()), "/data_base64"),
+            Ok(tree) => faults(schema, (Some(tree), bytes.len()), "/data_base64"),
             Err(_) => one("/data_base64", "expected JSON, which the stream has a schema for"),
         },
     }
@@ -138,8 +138,8 @@ fn pointer_of(error: &jsonschema::ValidationError<'_>, place: &str) -> String {
     }
 }
 
-fn faults(schema: &Schema, (tree, size): (Option<&Value>, usize), place: &str) -> Vec<RuleFault> {
-    let Some(tree) = tree else {
+fn faults(schema: &Schema<TreeJson>, (tree, size): (Option<Tree<'_>>, usize), place: &str) -> Vec<RuleFault> {
+    let Some(tree) = &tree else {
         // Such as a number that no floating point number comes near.
         return vec![RuleFault { pointer: place.to_owned(), detail: "cannot be read to be checked".to_owned() }];
     };

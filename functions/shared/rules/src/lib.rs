@@ -7,3 +7,4 @@
 pub mod event_rules;
 pub mod path;
 pub mod schema;
+pub mod tree;

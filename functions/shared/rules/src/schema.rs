@@ -1,7 +1,10 @@
 //! JSON Schemas.
 
+use std::fmt;
+
 use jsonschema::error::{TypeKind, ValidationErrorKind};
-use jsonschema::{ValidationError, ValidationOptions};
+use jsonschema::json::{Json, SerdeJson};
+use jsonschema::{ValidationError, Validator};
 use serde_json::{Map, Value};
 
 /// The longest message, in characters.
@@ -10,10 +13,15 @@ const MAX_MESSAGE: usize = 300;
 /// Keywords whose values are data, in which nothing is a schema.
 const DATA: [&str; 5] = ["const", "default", "enum", "example", "examples"];
 
-/// A schema that events can be checked against.
-#[derive(Debug, Clone)]
-pub struct Schema {
-    validator: jsonschema::Validator,
+/// A schema that events can be checked against, as values of the representation `F`.
+pub struct Schema<F: Json = SerdeJson> {
+    validator: Validator<F>,
+}
+
+impl<F: Json> fmt::Debug for Schema<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Schema").finish_non_exhaustive()
+    }
 }
 
 /// What is wrong with a schema.
@@ -44,10 +52,10 @@ impl Draft {
         }
     }
 
-    fn options(self) -> ValidationOptions<'static> {
+    fn name(self) -> jsonschema::Draft {
         match self {
-            Self::Draft202012 => jsonschema::draft202012::options(),
-            Self::Draft7 => jsonschema::draft7::options(),
+            Self::Draft202012 => jsonschema::Draft::Draft202012,
+            Self::Draft7 => jsonschema::Draft::Draft7,
         }
     }
 
@@ -61,7 +69,7 @@ impl Draft {
     }
 }
 
-impl Schema {
+impl<F: Json> Schema<F> {
     /// Compiles a schema: draft 2020-12, or draft-07 where `$schema` says so. Nothing is fetched.
     ///
     /// # Errors
@@ -81,7 +89,7 @@ impl Schema {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let built = draft.options().offline().should_validate_formats(true).build(&schema);
+        let built = jsonschema::options_for::<F>().with_draft(draft.name()).offline().should_validate_formats(true).build(&schema);
         let validator = built.map_err(|error| {
             let pointer = references.iter().find(|reference| reference.is_cause(&error)).map(|reference| reference.pointer.as_str());
             vec![fault(pointer.unwrap_or(error.instance_path().as_str()), &explained(&error))]
@@ -90,7 +98,7 @@ impl Schema {
     }
 
     /// The schema as the library checks with it.
-    pub fn validator(&self) -> &jsonschema::Validator {
+    pub fn validator(&self) -> &Validator<F> {
         &self.validator
     }
 }
@@ -198,7 +206,7 @@ mod tests {
     use serde_json::json;
 
     fn faults(schema: Value) -> Vec<(String, String)> {
-        let compiled = Schema::compile(schema.as_object().unwrap().clone());
+        let compiled = <Schema>::compile(schema.as_object().unwrap().clone());
         compiled.err().unwrap_or_default().into_iter().map(|fault| (fault.pointer, fault.message)).collect()
     }
 
