@@ -15,10 +15,10 @@ pub struct SendingOptions {
 #[into_params(parameter_in = Header)]
 pub struct SendingHeaders {
     /// Names the request for 24 hours: sent again, it is given its first answer.
-    #[param(rename = "Idempotency-Key")]
+    #[param(rename = "Idempotency-Key", nullable = false)]
     pub idempotency_key: Option<String>,
     /// `gzip` or `zstd`.
-    #[param(rename = "Content-Encoding")]
+    #[param(rename = "Content-Encoding", nullable = false)]
     pub content_encoding: Option<String>,
 }
 
@@ -40,7 +40,7 @@ pub enum SendingProblems {
     /// The stream has failed, or a request with this key is being worked on.
     #[response(status = 409)]
     Conflict(ProblemBody),
-    /// The body, or the one event in it, is too large.
+    /// The body, or the one event in it, is too large: at `/stream/v0/data` above 254 KiB, unless the stream's document says otherwise.
     #[response(status = 413)]
     TooLarge(ProblemBody),
     /// Not what the stream takes: JSON, or XML where its `input.format` is `xml`

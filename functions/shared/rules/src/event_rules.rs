@@ -1,13 +1,14 @@
 //! What a stream's document says of its events beyond their form: compiled once for a config, and applied at the door.
 
-use domain::field_path::FieldPath;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use domain::cloud_event::{self, Data};
+use domain::field_path::FieldPath;
 use domain::ingest::{Event, EventReading, EventRules, RuleFault};
 use domain::input::{Input, JsonPath};
 use jsonschema::error::ValidationErrorKind;
-use serde_json::Value;
+use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
 
 use crate::path::Path;
 use crate::schema::{Schema, SchemaFault, explained};
@@ -26,9 +27,18 @@ const MAX_DETAIL: usize = 300;
 /// The rules of one `input` section.
 #[derive(Debug)]
 pub struct CompiledRules {
-    schema: Option<Schema<TreeJson>>,
+    schema: Option<Checker>,
     partition_key: Option<Locator>,
     event_id: Option<Locator>,
+}
+
+/// A schema at a stream's door: what decides of every event, and what tells the faults of those that are refused.
+#[derive(Debug)]
+struct Checker {
+    source: Map<String, Value>,
+    decides: Schema<TreeJson>,
+    /// Compiled for the first event that is refused. A tree would be copied for every fault that the library looks at; values are not.
+    tells: OnceLock<Option<Schema>>,
 }
 
 /// Compiles the rules of an `input` section, as a stream's door takes them.
@@ -55,7 +65,7 @@ impl CompiledRules {
     /// The first that does not compile, which a document that was checked does not have.
     pub fn new(input: &Input) -> Result<Option<Self>, String> {
         let first = |faults: Vec<SchemaFault>| faults.into_iter().next().map(|fault| fault.message).unwrap_or_default();
-        let schema = input.schema.clone().map(Schema::compile).transpose().map_err(first)?;
+        let schema = input.schema.clone().map(Checker::compile).transpose().map_err(first)?;
         let rules = Self { schema, partition_key: locator(input.partition_key.as_ref())?, event_id: locator(input.event_id.as_ref())? };
         let is_any = rules.schema.is_some() || rules.partition_key.is_some() || rules.event_id.is_some();
         Ok(is_any.then_some(rules))
@@ -85,8 +95,8 @@ impl EventRules for CompiledRules {
         };
         let faults = match &self.schema {
             None => Vec::new(),
-            Some(schema) if is_cloud_event => faults_of_data(schema, text),
-            Some(schema) => faults(schema, (serde_json::from_str(text).ok(), text.len()), ""),
+            Some(schema) if is_cloud_event => schema.faults_of_data(text),
+            Some(schema) => schema.faults(text, ""),
         };
         let value: Option<Value> = if self.follows_paths() { serde_json::from_str(text).ok() } else { None };
         let found = |locator: &Option<Locator>| locator.as_ref().and_then(|locator| locator.find(text, value.as_ref()));
@@ -116,17 +126,43 @@ impl Locator {
     }
 }
 
-/// What breaks the schema in the data of a CloudEvent.
-fn faults_of_data(schema: &Schema<TreeJson>, event: &str) -> Vec<RuleFault> {
-    let one = |pointer: &str, detail: &str| vec![RuleFault { pointer: pointer.to_owned(), detail: detail.to_owned() }];
-    match cloud_event::data(event) {
-        None => one("", "expected data, which the stream has a schema for"),
-        Some(Data::Json(data)) => faults(schema, (serde_json::from_str(data.get()).ok(), data.get().len()), "/data"),
-        Some(Data::Base64(bytes)) => match serde_json::from_slice(&bytes) {
-            Ok(tree) => faults(schema, (Some(tree), bytes.len()), "/data_base64"),
-            Err(_) => one("/data_base64", "expected JSON, which the stream has a schema for"),
-        },
+impl Checker {
+    fn compile(source: Map<String, Value>) -> Result<Self, Vec<SchemaFault>> {
+        Ok(Self { decides: Schema::compile(source.clone())?, source, tells: OnceLock::new() })
     }
+
+    /// What breaks the schema in the data of a CloudEvent.
+    fn faults_of_data(&self, event: &str) -> Vec<RuleFault> {
+        match cloud_event::data(event) {
+            None => vec![fault("", "expected data, which the stream has a schema for")],
+            Some(Data::Json(data)) => self.faults(data.get(), "/data"),
+            Some(Data::Base64(bytes)) => match std::str::from_utf8(&bytes) {
+                Ok(text) if serde_json::from_str::<IgnoredAny>(text).is_ok() => self.faults(text, "/data_base64"),
+                _ => vec![fault("/data_base64", "expected JSON, which the stream has a schema for")],
+            },
+        }
+    }
+
+    /// What breaks the schema in a JSON text, which stands at this place of the event.
+    fn faults(&self, text: &str, place: &str) -> Vec<RuleFault> {
+        let is_valid = serde_json::from_str::<Tree<'_>>(text).is_ok_and(|tree| self.decides.validator().is_valid(&tree));
+        if is_valid { Vec::new() } else { self.told(text, place) }
+    }
+
+    fn told(&self, text: &str, place: &str) -> Vec<RuleFault> {
+        let Ok(value) = serde_json::from_str(text) else {
+            // Such as a number that no floating point number comes near.
+            return vec![fault(place, "cannot be read to be checked")];
+        };
+        let schema = self.tells.get_or_init(|| Schema::compile(self.source.clone()).ok());
+        let faults = schema.as_ref().map(|schema| faults(schema, &value, text.len(), place)).unwrap_or_default();
+        // A value takes one name, a mark of serde_json's, for more than a name, and may keep a schema that the event does not.
+        if faults.is_empty() { vec![fault(place, "does not keep the stream's schema")] } else { faults }
+    }
+}
+
+fn fault(pointer: &str, detail: &str) -> RuleFault {
+    RuleFault { pointer: pointer.to_owned(), detail: detail.to_owned() }
 }
 
 /// Where a fault stands. A member that is missing has the place where it should stand.
@@ -138,22 +174,16 @@ fn pointer_of(error: &jsonschema::ValidationError<'_>, place: &str) -> String {
     }
 }
 
-fn faults(schema: &Schema<TreeJson>, (tree, size): (Option<Tree<'_>>, usize), place: &str) -> Vec<RuleFault> {
-    let Some(tree) = &tree else {
-        // Such as a number that no floating point number comes near.
-        return vec![RuleFault { pointer: place.to_owned(), detail: "cannot be read to be checked".to_owned() }];
-    };
-    if schema.validator().is_valid(tree) {
-        return Vec::new();
-    }
+/// What breaks a schema in a value that was read from so many bytes.
+fn faults(schema: &Schema, value: &Value, size: usize, place: &str) -> Vec<RuleFault> {
     let fault = |error: jsonschema::ValidationError<'_>| RuleFault {
         pointer: pointer_of(&error, place).chars().take(MAX_DETAIL).collect(),
         detail: explained(&error).chars().take(MAX_DETAIL).collect(),
     };
     if size > MAX_SIZE_OF_ALL {
-        return schema.validator().validate(tree).err().map(fault).into_iter().collect();
+        return schema.validator().validate(value).err().map(fault).into_iter().collect();
     }
-    schema.validator().iter_errors(tree).take(MAX_FAULTS).map(fault).collect()
+    schema.validator().iter_errors(value).take(MAX_FAULTS).map(fault).collect()
 }
 
 #[cfg(test)]
@@ -232,6 +262,22 @@ mod tests {
         assert_eq!(places(r#"{"data_base64":"eyJuIjoxfQ=="}"#), Vec::<String>::new());
         assert_eq!(places(r#"{"data_base64":"PGE+"}"#), ["/data_base64"]);
         assert_eq!(places(r#"{"n":1}"#), [""], "no data");
+    }
+
+    #[test]
+    fn an_event_is_not_what_a_text_in_it_says() {
+        let rules = rules(json!({"schema": {"required": ["id"]}}));
+        let faults = rules.read(Event::Json(r#"{"$serde_json::private::RawValue":"{\"id\":1}"}"#)).faults;
+        assert_eq!(faults, [fault("", "does not keep the stream's schema")]);
+    }
+
+    #[test]
+    fn a_large_event_of_none_of_many_kinds_is_told_so() {
+        let kinds: Vec<Value> = (0..20).map(|kind| json!({"required": [format!("{kind}"), format!("{kind}-too")]})).collect();
+        let rules = rules(json!({"schema": {"oneOf": kinds}}));
+        let event = format!("{{\"readings\":[{}]}}", vec!["1"; 60_000].join(","));
+        let faults = rules.read(Event::Json(&event)).faults;
+        assert_eq!((faults.len(), faults[0].pointer.as_str()), (1, ""));
     }
 
     #[test]
