@@ -322,13 +322,27 @@ mod tests {
         // serde_json's own mark of a text that was taken in as it stands: a value would be what the text says.
         let text = r#"{"$serde_json::private::RawValue":"{\"id\":1}"}"#;
         assert_eq!(serde_json::from_str::<Value>(text).unwrap(), json!({"id": 1}));
-        assert_eq!((&tree(text)).as_object().unwrap().members().map(|(name, _)| name).collect::<Vec<_>>(), ["$serde_json::private::RawValue"]);
+        assert_eq!(
+            (&tree(text)).as_object().unwrap().members().map(|(name, _)| name).collect::<Vec<_>>(),
+            ["$serde_json::private::RawValue"]
+        );
     }
 
     #[test]
     fn it_reads_what_a_value_reads_and_refuses_what_a_value_refuses() {
         let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-        for text in ["1e400", "-1e400", "1e-400", "-0", "18446744073709551616", "-9223372036854775809", "{\"a\":1,}", "[1 2]", &deep(127), &deep(128)] {
+        for text in [
+            "1e400",
+            "-1e400",
+            "1e-400",
+            "-0",
+            "18446744073709551616",
+            "-9223372036854775809",
+            "{\"a\":1,}",
+            "[1 2]",
+            &deep(127),
+            &deep(128),
+        ] {
             let value: Result<Value, String> = serde_json::from_str(text).map_err(|error| error.to_string());
             let tree: Result<Tree<'_>, String> = serde_json::from_str(text).map_err(|error| error.to_string());
             assert_eq!(tree.map(|tree| copied(&tree)), value, "{text}");
