@@ -67,7 +67,8 @@ pub const DEADLINE_RESERVE: Duration = Duration::from_secs(2);
 /// How long a batch may wait for its stats to be written. It is done by then, and more than half of [`DEADLINE_RESERVE`] is left.
 pub const STATS_TIME: Duration = Duration::from_millis(900);
 
-/// How long past its deadline a batch may wait for the keys of its events to be remembered, or a request for its own key. It leaves [`STATS_TIME`] and half a second.
+/// How long past its deadline a batch may wait for the keys of its events to be remembered, or a request for its own key. It leaves
+/// [`STATS_TIME`] and half a second.
 pub const KEYS_TIME: Duration = Duration::from_millis(500);
 
 /// How long an in-progress status stands before a read asks CloudFormation about it.

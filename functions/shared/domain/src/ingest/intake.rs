@@ -15,7 +15,8 @@ use crate::resource_config::{LocalRateLimit, RateLimit, ResourceConfig};
 use crate::store::{IngestReader, StoreFault};
 use crate::system::System;
 
-/// Entries kept at most; beyond them those of missing streams go, and then all, since a function that serves more streams than this has other costs.
+/// Entries kept at most; beyond them those of missing streams go, and then all, since a function that serves more streams than this has other
+/// costs.
 const MAX_ENTRIES: usize = 10_000;
 
 /// How a sender names a stream.
